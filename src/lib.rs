@@ -1,1 +1,9 @@
-//! Berth
+//! Berth lends the boards of a lab to people, programs and CI jobs.
+//!
+//! One heart, many doors: `lab` decides and never waits, the doors translate, and only `server` touches the
+//! world. The rooms in reading order; a room uses only what stands above it in ARCHITECTURE.md's table of
+//! arrows, and `tests/it/tidy.rs` holds it to that.
+
+pub mod clock;
+pub mod error;
+
