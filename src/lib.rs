@@ -7,4 +7,5 @@
 pub mod clock;
 pub mod error;
 
+pub mod session;
 pub mod user;
