@@ -1,0 +1,112 @@
+//! What must always hold. Asked by tests, by the simulator after every step, and by debug builds.
+
+use super::board::BoardState;
+use super::job::JobState;
+use super::{Lab, Purpose};
+use std::collections::BTreeSet;
+
+impl Lab {
+    /// The first thing that does not hold, if any.
+    pub fn check(&self) -> Result<(), String> {
+        self.machines.iter().try_for_each(|machine| machine.check())?;
+        self.check_loans()?;
+        self.check_boards()?;
+        self.check_orders()?;
+        self.check_jobs()
+    }
+
+    /// No board has two holders, and every holder's boards know it.
+    fn check_loans(&self) -> Result<(), String> {
+        let mut lent = BTreeSet::new();
+        for job in self.jobs.values() {
+            let Some(loan) = job.live_loan() else { continue };
+            if loan.grant > self.last_grant {
+                return Err(format!("job {} has a grant from the future", job.id));
+            }
+            if self.job_of_grant.get(&loan.grant) != Some(&job.id) {
+                return Err(format!("job {} is not known by its grant", job.id));
+            }
+            for board in self.lent_boards(job) {
+                if !lent.insert((loan.machine.clone(), board)) {
+                    return Err(format!("board {board:?} of {} is lent twice", loan.machine));
+                }
+            }
+        }
+        let held: u32 = self.machines.iter().map(|machine| machine.count(BoardState::Lent)).sum();
+        match held as usize == lent.len() {
+            true => Ok(()),
+            false => Err(format!("{held} boards are lent, jobs hold {}", lent.len())),
+        }
+    }
+
+    /// Every board that is being cleaned has an order that does it, or cools down: nothing leaks.
+    fn check_boards(&self) -> Result<(), String> {
+        let mut expected = BTreeSet::new();
+        for open in self.orders.values().filter(|open| matches!(open.purpose, Purpose::Clean { .. })) {
+            let machine = self.machine(&open.machine).ok_or("an order for a machine that is gone")?;
+            let waiting = open.boards.iter().filter(|board| !open.answered.contains(board) || open.failed.contains_key(board));
+            for board in waiting {
+                if machine.state(*board) != BoardState::Cleaning {
+                    return Err(format!("{} should be cleaning", machine.spec.board_text(*board)));
+                }
+                expected.insert((open.machine.clone(), *board));
+            }
+        }
+        for (machine, boards) in self.due.cooled.values() {
+            expected.extend(boards.iter().map(|board| (machine.clone(), *board)));
+        }
+        let cleaning: u32 = self.machines.iter().map(|machine| machine.count(BoardState::Cleaning)).sum();
+        match cleaning as usize == expected.len() {
+            true => Ok(()),
+            false => Err(format!("{cleaning} boards are cleaning, {} are on their way", expected.len())),
+        }
+    }
+
+    /// Every open order has a deadline, and every state that is not final has one way out.
+    fn check_orders(&self) -> Result<(), String> {
+        for (id, open) in &self.orders {
+            if !self.due.orders.contains(&(open.deadline, *id)) && !self.troubled.contains(id) {
+                return Err(format!("order {id} has no deadline"));
+            }
+        }
+        if self.due.orders.iter().any(|(_, id)| !self.orders.contains_key(id)) {
+            return Err("a deadline for an order that is closed".to_owned());
+        }
+        for machine in &self.machines {
+            for (board, trouble) in machine.troubles() {
+                let tested = trouble.testing.is_none_or(|order| self.orders.contains_key(&order));
+                if !tested {
+                    return Err(format!("{} is tested by no order", machine.spec.board_text(*board)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_jobs(&self) -> Result<(), String> {
+        let queued = self.jobs.values().filter(|job| job.state == JobState::Queued).count();
+        if queued != self.queue.len() {
+            return Err(format!("{queued} jobs are queued, the line has {}", self.queue.len()));
+        }
+        for job in self.jobs.values() {
+            let switching = job.loan.as_ref().is_some_and(|loan| {
+                let order = loan.next_step.checked_sub(1).map(|step| super::OrderId { grant: loan.grant, step });
+                order.is_some_and(|order| self.orders.contains_key(&order))
+            });
+            if job.state == JobState::Power && !switching {
+                return Err(format!("job {} is switched by no order", job.id));
+            }
+            if job.is_live() && job.lapses_at().is_some_and(|at| !self.due.lapses.contains(&(at, job.id))) {
+                return Err(format!("job {} has no deadline for its keepalive", job.id));
+            }
+            if !job.is_live() && job.reason.is_none() {
+                return Err(format!("job {} ended without a reason", job.id));
+            }
+        }
+        let ended = self.jobs.values().filter(|job| !job.is_live()).count();
+        if ended != self.retired.len() {
+            return Err(format!("{ended} jobs ended, {} are counted as such", self.retired.len()));
+        }
+        Ok(())
+    }
+}

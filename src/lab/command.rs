@@ -1,0 +1,88 @@
+//! Wishes: what somebody wants changed, in the imperative. `decide` turns a wish into facts or a refusal.
+
+use super::fact::{BoardRef, JobId, Mark, OrderId, SessionEnd, SessionKey};
+use super::job::JobSpec;
+use super::machine::MachineSpec;
+use super::view::BoardAddress;
+use crate::allocator::BoardIndex;
+use crate::user::{Phc, Role, UserName};
+use std::sync::Arc;
+
+/// Who wishes something.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user's name; `guest` for all guests, who are one and the same user.
+    pub user: UserName,
+    /// What the caller may do.
+    pub role: Role,
+}
+
+impl Caller {
+    /// The server itself, for what hardware, clocks and files bring about.
+    pub fn server() -> Caller {
+        Caller { user: UserName::server(), role: Role::Admin }
+    }
+
+    /// Whether the caller may act on what belongs to `owner`.
+    pub fn may_act_for(&self, owner: &str) -> bool {
+        self.role >= Role::Operator || self.user.as_str() == owner
+    }
+}
+
+/// Every change that can be wished for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The machines of the lab are to be these, in this order.
+    Configure(Vec<Arc<MachineSpec>>),
+    /// Queue a request for boards.
+    CreateJob(JobSpec),
+    /// Switch all boards of a job on or off.
+    PowerJob { job: JobId, power: bool },
+    /// End a job, waiting or not.
+    DestroyJob { job: JobId, reason: Option<Arc<str>> },
+    /// Say that a board is faulty.
+    ReportBoard { board: BoardAddress, reason: Arc<str> },
+    /// Put a board into maintenance, declare it dead, bring it back.
+    MarkBoard { board: BoardAddress, mark: Mark, reason: Arc<str> },
+    /// Test a quarantined board now.
+    RetestBoard { board: BoardAddress },
+    /// Make a user.
+    CreateUser { user: UserName, role: Role, phc: Phc },
+    /// Give a user a new password; all sessions of the user end.
+    SetPassword { user: UserName, phc: Phc },
+    /// Give a user another role.
+    SetRole { user: UserName, role: Role },
+    /// Delete a user; all sessions of the user end.
+    DeleteUser { user: UserName },
+    /// Open a session for a user whose proof was accepted, or for a guest.
+    OpenSession { session: SessionKey, user: UserName, role: Role, client: Arc<str>, span_ms: u64 },
+    /// End a session.
+    EndSession { session: SessionKey, why: SessionEnd },
+    /// Take new jobs, or drain.
+    SetService { accept: bool, reason: Arc<str> },
+    /// Hardware answered an order, wholly or in part.
+    AnswerOrder { order: OrderId, obeyed: Vec<BoardIndex>, failed: Vec<(BoardIndex, Arc<str>)> },
+}
+
+/// A question to hardware that changes nothing in the lab: it is checked here, carried out outside, and its
+/// outcome goes to the caller alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Consult {
+    /// Let the board's LED show which one it is.
+    Identify { on: Option<bool> },
+    /// Read temperatures, voltages and fans.
+    ReadSensors,
+    /// Off, then on again.
+    PowerCycle,
+    /// A command in the language of the board's own agent, with its arguments as JSON text.
+    Send { command: Arc<str>, args: Arc<str> },
+}
+
+/// A consultation that was allowed: which board, under which number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consultation {
+    /// The board.
+    pub board: BoardRef,
+    /// The last order the board was given; a newer one overtakes this consultation.
+    pub order: OrderId,
+}

@@ -1,0 +1,320 @@
+//! A job: one request for boards and, once granted, the loan.
+//!
+//! ```text
+//!   queued(1) ----granted----> power(2) ----boards obey----> ready(3)
+//!      ^                        |   ^                           |
+//!      +---boards fail----------+   +---power_on, power_off-----+
+//!
+//!   any ----ended by its holder or an operator, lapsed, failed----> destroyed(4)
+//! ```
+
+use super::fact::{BoardRef, Grant, JobId, MachineName, OrderId};
+use crate::allocator::{BoardIndex, Region};
+use crate::clock::Moment;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest text a job can be given (reason, note, kind and its arguments), in bytes.
+pub const JOB_TEXT_BYTES_MAX: usize = 1024;
+
+/// How many events of a live job are remembered; the journal has them all.
+pub const JOB_LOG_MAX: usize = 64;
+
+/// What boards are asked for, before a machine is chosen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// At least so many boards; one is any one board.
+    Boards(u32),
+    /// A rectangle of triads.
+    Triads {
+        /// Triads in x.
+        width: u32,
+        /// Triads in y.
+        height: u32,
+    },
+    /// The board at this place.
+    Exact {
+        /// The triad in x.
+        x: u32,
+        /// The triad in y.
+        y: u32,
+        /// The board in the triad.
+        z: u32,
+    },
+    /// The boards with these serials.
+    Serials(Vec<Arc<str>>),
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Want::Boards(1) => write!(f, "1 board"),
+            Want::Boards(count) => write!(f, "{count} boards"),
+            Want::Triads { width, height } => write!(f, "{width}x{height} triads"),
+            Want::Exact { x, y, z } => write!(f, "board [{x},{y},{z}]"),
+            Want::Serials(serials) => write!(f, "boards {}", serials.join(", ")),
+        }
+    }
+}
+
+/// Everything a request says, as it was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobSpec {
+    /// Whose job it is.
+    pub owner: Arc<str>,
+    /// Which boards.
+    pub want: Want,
+    /// On this machine only.
+    pub machine: Option<MachineName>,
+    /// On machines with all these tags.
+    pub tags: BTreeSet<Arc<str>>,
+    /// The least ratio of the short to the long side, for a number of boards.
+    pub min_ratio: f64,
+    /// How many boards may be missing; none means any number.
+    pub max_dead_boards: Option<u32>,
+    /// How many links inside may be dead; none means any number.
+    pub max_dead_links: Option<u32>,
+    /// Whether the boards must wrap around.
+    pub require_torus: bool,
+    /// How long the job may go unmentioned; none means for ever.
+    pub keepalive_ms: Option<u64>,
+    /// How long the loan may last at most once granted; none means as long as the holder wants.
+    pub lease_ms: Option<u64>,
+    /// As what the boards are prepared; none means the machine's first kind, or `spinnaker` where no machine is named.
+    pub kind: Option<Arc<str>>,
+    /// Arguments of the kind, as JSON text; empty for none.
+    pub kind_args: Arc<str>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Free text, shown in lists.
+    pub note: Arc<str>,
+}
+
+impl JobSpec {
+    /// A request for `want` and nothing special, lapsing after a minute of silence.
+    pub fn new(owner: &str, want: Want) -> JobSpec {
+        JobSpec {
+            owner: owner.into(),
+            want,
+            machine: None,
+            tags: BTreeSet::from(["default".into()]),
+            min_ratio: 0.0,
+            max_dead_boards: None,
+            max_dead_links: None,
+            require_torus: false,
+            keepalive_ms: Some(60_000),
+            lease_ms: None,
+            kind: None,
+            kind_args: "".into(),
+            priority: 0,
+            note: "".into(),
+        }
+    }
+}
+
+/// The state of a job, with spalloc's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobState {
+    /// No such job.
+    Unknown = 0,
+    /// It waits for boards.
+    Queued = 1,
+    /// Its boards are being switched.
+    Power = 2,
+    /// Its boards obeyed.
+    Ready = 3,
+    /// It is over.
+    Destroyed = 4,
+}
+
+impl JobState {
+    /// All states, in order.
+    pub const ALL: [JobState; 5] =
+        [JobState::Unknown, JobState::Queued, JobState::Power, JobState::Ready, JobState::Destroyed];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            JobState::Unknown => "unknown",
+            JobState::Queued => "queued",
+            JobState::Power => "power",
+            JobState::Ready => "ready",
+            JobState::Destroyed => "destroyed",
+        }
+    }
+
+    /// The state that is called so.
+    pub fn from_word(word: &str) -> Option<JobState> {
+        JobState::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// Why a job ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// Somebody ended it: who, and the words that were given.
+    Asked {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        text: Option<Arc<str>>,
+    },
+    /// Its keepalive ran out.
+    Lapsed,
+    /// Its lease was over.
+    LeaseOver,
+    /// After a change of the lab no machine could ever meet it.
+    Impossible(Arc<str>),
+    /// Its machine left the lab, or changed its boards.
+    MachineRemoved(MachineName),
+    /// Boards failed once too often.
+    BoardsFailed(Arc<str>),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Asked { by, text: None } => write!(f, "ended by {by}"),
+            Reason::Asked { by, text: Some(text) } => write!(f, "ended by {by}: {text}"),
+            Reason::Lapsed => write!(f, "keepalive lapsed"),
+            Reason::LeaseOver => write!(f, "lease over"),
+            Reason::Impossible(why) => write!(f, "no machine can meet it any more: {why}"),
+            Reason::MachineRemoved(machine) => write!(f, "machine '{machine}' was removed"),
+            Reason::BoardsFailed(why) => write!(f, "boards failed: {why}"),
+        }
+    }
+}
+
+/// The boards a job holds, or held last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loan {
+    /// The number that fences.
+    pub grant: Grant,
+    /// On which machine.
+    pub machine: MachineName,
+    /// Which boards.
+    pub boards: Arc<[BoardIndex]>,
+    /// The rectangle of triads they fill, if one was asked for.
+    pub region: Option<Region>,
+    /// Since when.
+    pub since: Moment,
+    /// The number of the next order.
+    pub next_step: u32,
+    /// What the boards are, or are being switched to.
+    pub power: bool,
+    /// Whether they obeyed once: from then on the holder is never given others.
+    pub was_ready: bool,
+    /// As what they are prepared.
+    pub kind: Arc<str>,
+}
+
+impl Loan {
+    /// The number of the next order under this loan.
+    pub fn next_order(&self) -> OrderId {
+        OrderId { grant: self.grant, step: self.next_step }
+    }
+}
+
+/// A job as it is now.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What was asked for.
+    pub spec: Arc<JobSpec>,
+    /// When it was queued.
+    pub created: Moment,
+    /// Its state.
+    pub state: JobState,
+    /// Its boards; kept after the end, to be shown.
+    pub loan: Option<Loan>,
+    /// How many grants came to nothing.
+    pub attempts: u32,
+    /// The last sign of life.
+    pub last_seen: Moment,
+    /// Why it ended.
+    pub reason: Option<Reason>,
+    /// When it ended.
+    pub ended: Option<Moment>,
+    /// What happened to it, oldest first.
+    pub log: Vec<(Moment, JobEvent)>,
+}
+
+/// What is remembered of a job's past.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobEvent {
+    /// It was queued.
+    Queued,
+    /// It was lent boards.
+    Granted {
+        /// The number of the grant.
+        grant: Grant,
+        /// On which machine.
+        machine: MachineName,
+        /// How many boards.
+        boards: usize,
+    },
+    /// Its boards obeyed.
+    Ready {
+        /// Whether they are on.
+        power: bool,
+    },
+    /// It asked for power.
+    Powering {
+        /// On or off.
+        power: bool,
+    },
+    /// It lost its boards and waits again.
+    Requeued(Arc<str>),
+    /// A board of it failed.
+    BoardFailed(BoardRef, Arc<str>),
+    /// It ended.
+    Destroyed(Reason),
+}
+
+impl Job {
+    /// A job that was queued just now.
+    pub fn new(id: JobId, spec: Arc<JobSpec>, at: Moment) -> Job {
+        Job {
+            id,
+            spec,
+            created: at,
+            state: JobState::Queued,
+            loan: None,
+            attempts: 0,
+            last_seen: at,
+            reason: None,
+            ended: None,
+            log: vec![(at, JobEvent::Queued)],
+        }
+    }
+
+    /// Whether it waits or holds boards.
+    pub fn is_live(&self) -> bool {
+        self.state != JobState::Destroyed
+    }
+
+    /// The loan, while it lasts.
+    pub fn live_loan(&self) -> Option<&Loan> {
+        self.loan.as_ref().filter(|_| matches!(self.state, JobState::Power | JobState::Ready))
+    }
+
+    /// When it lapses if nobody mentions it.
+    pub fn lapses_at(&self) -> Option<Moment> {
+        self.spec.keepalive_ms.map(|ms| self.last_seen.plus_ms(ms))
+    }
+
+    /// When its lease is over, once it has one.
+    pub fn lease_ends_at(&self) -> Option<Moment> {
+        Some(self.live_loan()?.since.plus_ms(self.spec.lease_ms?))
+    }
+
+    /// Adds to its past; the oldest is forgotten first, but never how it began.
+    pub fn remember(&mut self, at: Moment, event: JobEvent) {
+        if self.log.len() >= JOB_LOG_MAX {
+            self.log.remove(1);
+        }
+        self.log.push((at, event));
+    }
+}

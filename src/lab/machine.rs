@@ -1,0 +1,471 @@
+//! A machine: what it is made of, where its boards stand, and the state of each of them.
+//!
+//! The states of boards are kept in columns, because a machine may have three million of them; what only few
+//! boards have (trouble, reports, marks) is kept beside, by board.
+
+use super::board::{Board, BoardState, Note, Trouble};
+use super::fact::{Grant, MachineName, Mark};
+use crate::allocator::{Allocator, BoardIndex, Link, Pool, Torus, Triad, Triads};
+use crate::clock::Moment;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A machine as the configuration describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineSpec {
+    /// Its name, unique in the lab.
+    pub name: MachineName,
+    /// What it is made of.
+    pub shape: Shape,
+    /// What requests can ask for.
+    pub tags: BTreeSet<Arc<str>>,
+    /// As what its boards can be prepared; the first is the default.
+    pub kinds: Vec<Arc<str>>,
+    /// How long freed boards cool down.
+    pub settle_ms: u64,
+    /// How long the controller may take over one order.
+    pub order_ms_max: u64,
+}
+
+/// The two shapes of machines.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Triads of three SpiNNaker boards on a torus.
+    Triads(TriadsSpec),
+    /// Plain boards by serial.
+    Pool {
+        /// The serials, in order.
+        serials: Vec<Arc<str>>,
+    },
+}
+
+/// A torus of triads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriadsSpec {
+    /// Triads in x.
+    pub width: u32,
+    /// Triads in y.
+    pub height: u32,
+    /// Boards that do not exist or do not work.
+    pub dead_boards: Vec<Triad>,
+    /// Links that do not work, seen from one board.
+    pub dead_links: Vec<(Triad, Link)>,
+    /// Where boards stand and answer.
+    pub places: Places,
+    /// The BMP of each (cabinet, frame), where one is named.
+    pub bmps: BTreeMap<(u32, u32), Arc<str>>,
+}
+
+/// Where a board stands: the cabinet, the frame in it, the board in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Physical {
+    /// The cabinet.
+    pub cabinet: u32,
+    /// The frame in the cabinet.
+    pub frame: u32,
+    /// The board in the frame.
+    pub board: u32,
+}
+
+/// Where the boards of a torus stand, and at which host each answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Places {
+    /// By a rule: boards numbered with x slowest and z fastest fill frame after frame.
+    Rule(PlaceRule),
+    /// By a table; a board that is not in it has no place and no host.
+    Table(PlaceTable),
+}
+
+/// The rule of places: address = base + cabinet, frame and board times their strides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlaceRule {
+    /// How many boards fill a frame.
+    pub boards_per_frame: u32,
+    /// How many frames fill a cabinet.
+    pub frames_per_cabinet: u32,
+    /// The IPv4 address everything is added to.
+    pub base: u32,
+    /// What a cabinet, a frame and a board add.
+    pub strides: [u32; 3],
+}
+
+/// Places by table, to be asked both ways.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlaceTable {
+    by_board: BTreeMap<BoardIndex, (Physical, Arc<str>)>,
+    by_place: BTreeMap<Physical, BoardIndex>,
+}
+
+impl PlaceTable {
+    /// Enters a board; false when the board or the place is in the table already.
+    pub fn enter(&mut self, board: BoardIndex, place: Physical, host: Arc<str>) -> bool {
+        if self.by_board.contains_key(&board) || self.by_place.contains_key(&place) {
+            return false;
+        }
+        self.by_board.insert(board, (place, host));
+        self.by_place.insert(place, board);
+        true
+    }
+}
+
+impl TriadsSpec {
+    /// Its size, to reckon with.
+    pub fn torus(&self) -> Torus {
+        Torus { width: self.width, height: self.height }
+    }
+
+    /// Where a board stands.
+    pub fn place(&self, board: BoardIndex) -> Option<Physical> {
+        match &self.places {
+            Places::Table(table) => table.by_board.get(&board).map(|(place, _)| *place),
+            Places::Rule(rule) => Some(rule.place(board)),
+        }
+    }
+
+    /// Which board stands there.
+    pub fn board_at(&self, place: Physical) -> Option<BoardIndex> {
+        match &self.places {
+            Places::Table(table) => table.by_place.get(&place).copied(),
+            Places::Rule(rule) => rule.board_at(place).filter(|board| board.0 < self.torus().board_count()),
+        }
+    }
+
+    /// The host at which a board answers; empty when none is known.
+    pub fn host(&self, board: BoardIndex) -> Arc<str> {
+        match &self.places {
+            Places::Table(table) => table.by_board.get(&board).map_or_else(|| "".into(), |(_, host)| host.clone()),
+            Places::Rule(rule) => rule.host(board).into(),
+        }
+    }
+}
+
+impl PlaceRule {
+    fn place(&self, board: BoardIndex) -> Physical {
+        let frame = board.0 / self.boards_per_frame;
+        Physical {
+            cabinet: frame / self.frames_per_cabinet,
+            frame: frame % self.frames_per_cabinet,
+            board: board.0 % self.boards_per_frame,
+        }
+    }
+
+    fn board_at(&self, place: Physical) -> Option<BoardIndex> {
+        if place.board >= self.boards_per_frame || place.frame >= self.frames_per_cabinet {
+            return None;
+        }
+        let frame = place.cabinet.checked_mul(self.frames_per_cabinet)?.checked_add(place.frame)?;
+        frame.checked_mul(self.boards_per_frame)?.checked_add(place.board).map(BoardIndex)
+    }
+
+    fn host(&self, board: BoardIndex) -> String {
+        let place = self.place(board);
+        let steps = [place.cabinet, place.frame, place.board];
+        let sum = steps.iter().zip(self.strides).fold(self.base, |sum, (n, stride)| {
+            sum.wrapping_add(n.wrapping_mul(stride))
+        });
+        std::net::Ipv4Addr::from(sum).to_string()
+    }
+}
+
+impl MachineSpec {
+    /// How many boards the machine has, dead ones counted.
+    pub fn board_count(&self) -> u32 {
+        match &self.shape {
+            Shape::Triads(triads) => triads.torus().board_count(),
+            Shape::Pool { serials } => serials.len() as u32,
+        }
+    }
+
+    /// Whether it has the same boards in the same places as another, so that loans may go on.
+    pub fn same_boards(&self, other: &MachineSpec) -> bool {
+        match (&self.shape, &other.shape) {
+            (Shape::Pool { serials: a }, Shape::Pool { serials: b }) => a == b,
+            (Shape::Triads(a), Shape::Triads(b)) => {
+                (a.width, a.height) == (b.width, b.height) && a.places == b.places && a.bmps == b.bmps
+            }
+            _ => false,
+        }
+    }
+
+    /// The torus, when it is one.
+    pub fn triads(&self) -> Option<&TriadsSpec> {
+        match &self.shape {
+            Shape::Triads(triads) => Some(triads),
+            Shape::Pool { .. } => None,
+        }
+    }
+
+    /// A board as people write it: `m[3,1,2]` or `devices/devices-3`.
+    pub fn board_text(&self, board: BoardIndex) -> String {
+        match &self.shape {
+            Shape::Triads(torus) => {
+                let at = torus.torus().triad(board);
+                format!("{}[{},{},{}]", self.name, at.x, at.y, at.z)
+            }
+            Shape::Pool { serials } => match serials.get(board.0 as usize) {
+                Some(serial) => format!("{}/{serial}", self.name),
+                None => format!("{}/#{}", self.name, board.0),
+            },
+        }
+    }
+
+    fn allocator(&self) -> Allocator {
+        match &self.shape {
+            Shape::Triads(t) => match Triads::new(t.width, t.height, &t.dead_boards, &t.dead_links) {
+                Ok(triads) => Allocator::Triads(triads),
+                Err(why) => panic!("machine '{}' was not checked before it came here: {why:?}", self.name),
+            },
+            Shape::Pool { serials } => Allocator::Pool(Pool::new(serials.len() as u32)),
+        }
+    }
+}
+
+/// A machine as it is now.
+#[derive(Clone)]
+pub struct Machine {
+    /// What it is made of.
+    pub spec: Arc<MachineSpec>,
+    /// Which boards are free, and where requests fit.
+    pub allocator: Allocator,
+    states: Vec<BoardState>,
+    grants: Vec<Grant>,
+    since: Vec<Moment>,
+    counts: [u32; BoardState::COUNT],
+    troubles: BTreeMap<BoardIndex, Trouble>,
+    marks: BTreeMap<BoardIndex, Note>,
+    notes: BTreeMap<BoardIndex, Note>,
+    reports: BTreeMap<BoardIndex, BTreeMap<Arc<str>, Arc<str>>>,
+}
+
+impl Machine {
+    /// A machine all of whose boards are free, but for the dead ones.
+    pub fn new(spec: Arc<MachineSpec>, at: Moment) -> Machine {
+        let count = spec.board_count() as usize;
+        let mut machine = Machine {
+            allocator: spec.allocator(),
+            states: vec![BoardState::Free; count],
+            grants: vec![Grant(0); count],
+            since: vec![at; count],
+            counts: [0; BoardState::COUNT],
+            troubles: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            spec,
+        };
+        machine.counts[BoardState::Free as usize] = count as u32;
+        for board in machine.spec_dead() {
+            machine.write(board, BoardState::Dead, at);
+        }
+        machine
+    }
+
+    /// The boards the configuration calls dead.
+    fn spec_dead(&self) -> Vec<BoardIndex> {
+        self.spec.triads().map_or_else(Vec::new, |torus| {
+            torus.dead_boards.iter().map(|dead| torus.torus().index(*dead)).collect()
+        })
+    }
+
+    /// Takes another description of the same boards; loans go on, boards that died or came to life change.
+    pub fn change_spec(&mut self, spec: Arc<MachineSpec>, at: Moment) {
+        debug_assert!(self.spec.same_boards(&spec));
+        let before: BTreeSet<_> = self.spec_dead().into_iter().collect();
+        self.spec = spec;
+        let after: BTreeSet<_> = self.spec_dead().into_iter().collect();
+        for board in before.difference(&after).filter(|board| self.state(**board) == BoardState::Dead) {
+            self.states[board.0 as usize] = BoardState::Free;
+        }
+        for board in &after {
+            if self.state(*board).is_held() {
+                self.marks.insert(*board, Note::of_config(Mark::Dead, "dead in the configuration"));
+            } else if self.state(*board) != BoardState::Dead {
+                self.troubles.remove(board);
+                self.states[board.0 as usize] = BoardState::Dead;
+                self.since[board.0 as usize] = at;
+            }
+        }
+        self.recount();
+    }
+
+    /// Makes the allocator and the counts anew from the states.
+    fn recount(&mut self) {
+        self.allocator = self.spec.allocator();
+        self.counts = [0; BoardState::COUNT];
+        for at in 0..self.states.len() {
+            let (board, state) = (BoardIndex(at as u32), self.states[at]);
+            self.counts[state as usize] += 1;
+            if state.is_held() {
+                self.allocator.set_dead(board, false);
+                self.allocator.take(&[board]);
+            } else if state == BoardState::Dead || self.allocator.is_dead(board) {
+                self.allocator.set_dead(board, state == BoardState::Dead);
+            } else if state.is_out_of_service() {
+                self.allocator.set_out_of_service(board, true);
+            }
+        }
+    }
+
+    /// Whether the machine has such a board.
+    pub fn has(&self, board: BoardIndex) -> bool {
+        (board.0 as usize) < self.states.len()
+    }
+
+    /// All boards, in order.
+    pub fn boards(&self) -> impl Iterator<Item = BoardIndex> + use<> {
+        (0..self.states.len() as u32).map(BoardIndex)
+    }
+
+    /// The state of a board.
+    pub fn state(&self, board: BoardIndex) -> BoardState {
+        self.states[board.0 as usize]
+    }
+
+    /// How many boards are in a state.
+    pub fn count(&self, state: BoardState) -> u32 {
+        self.counts[state as usize]
+    }
+
+    /// Everything known of a board.
+    pub fn board(&self, board: BoardIndex) -> Board<'_> {
+        Board {
+            state: self.state(board),
+            grant: self.grants[board.0 as usize],
+            since: self.since[board.0 as usize],
+            trouble: self.troubles.get(&board),
+            mark: self.marks.get(&board),
+            reports: self.reports.get(&board),
+        }
+    }
+
+    /// The last grant under which a board was touched.
+    pub fn grant(&self, board: BoardIndex) -> Grant {
+        self.grants[board.0 as usize]
+    }
+
+    /// Writes down that a board was touched under a grant.
+    pub fn touch(&mut self, board: BoardIndex, grant: Grant) {
+        self.grants[board.0 as usize] = grant;
+    }
+
+    /// Lends free boards.
+    pub fn lend(&mut self, boards: &[BoardIndex], grant: Grant, at: Moment) {
+        self.allocator.take(boards);
+        for board in boards {
+            debug_assert_eq!(self.state(*board), BoardState::Free);
+            self.touch(*board, grant);
+            self.write(*board, BoardState::Lent, at);
+        }
+    }
+
+    /// Takes lent boards back to be cleaned.
+    pub fn take_back(&mut self, boards: &[BoardIndex], at: Moment) {
+        for board in boards {
+            debug_assert_eq!(self.state(*board), BoardState::Lent);
+            self.write(*board, BoardState::Cleaning, at);
+        }
+    }
+
+    /// Frees boards that are clean.
+    pub fn free(&mut self, boards: &[BoardIndex], at: Moment) {
+        for board in boards {
+            debug_assert_eq!(self.state(*board), BoardState::Cleaning);
+            self.write(*board, BoardState::Free, at);
+        }
+        self.allocator.give_back(boards);
+    }
+
+    /// Brings one board to a state in which nobody holds it, from any state.
+    pub fn set_aside(&mut self, board: BoardIndex, state: BoardState, trouble: Option<Trouble>, at: Moment) {
+        let before = self.state(board);
+        self.write(board, state, at);
+        if before.is_held() {
+            self.allocator.give_back(&[board]);
+        }
+        self.allocator.set_dead(board, state == BoardState::Dead);
+        self.allocator.set_out_of_service(board, state.is_out_of_service());
+        match trouble {
+            Some(trouble) => self.troubles.insert(board, trouble),
+            None => self.troubles.remove(&board),
+        };
+    }
+
+    fn write(&mut self, board: BoardIndex, state: BoardState, at: Moment) {
+        let slot = board.0 as usize;
+        self.counts[self.states[slot] as usize] -= 1;
+        self.counts[state as usize] += 1;
+        self.states[slot] = state;
+        self.since[slot] = at;
+    }
+
+    /// What is wrong with boards that are set aside.
+    pub fn troubles(&self) -> &BTreeMap<BoardIndex, Trouble> {
+        &self.troubles
+    }
+
+    /// The trouble of one board, to be changed.
+    pub fn trouble_mut(&mut self, board: BoardIndex) -> Option<&mut Trouble> {
+        self.troubles.get_mut(&board)
+    }
+
+    /// Marks of operators that wait for their board to come back.
+    pub fn marks(&self) -> &BTreeMap<BoardIndex, Note> {
+        &self.marks
+    }
+
+    /// Writes a mark down, or lifts it.
+    pub fn set_mark(&mut self, board: BoardIndex, mark: Option<Note>) {
+        match mark {
+            Some(mark) => self.marks.insert(board, mark),
+            None => self.marks.remove(&board),
+        };
+    }
+
+    /// Why an operator put a board where it is.
+    pub fn note(&self, board: BoardIndex) -> Option<&Note> {
+        self.notes.get(&board)
+    }
+
+    /// Writes down why an operator put a board where it is, or forgets it.
+    pub fn set_note(&mut self, board: BoardIndex, note: Option<Note>) {
+        match note {
+            Some(note) => self.notes.insert(board, note),
+            None => self.notes.remove(&board),
+        };
+    }
+
+    /// What holders said of boards, by who said it.
+    pub fn reports(&self) -> &BTreeMap<BoardIndex, BTreeMap<Arc<str>, Arc<str>>> {
+        &self.reports
+    }
+
+    /// Writes down what somebody said of a board.
+    pub fn report(&mut self, board: BoardIndex, by: Arc<str>, reason: Arc<str>) {
+        self.reports.entry(board).or_default().insert(by, reason);
+    }
+
+    /// Forgets what was said of a board.
+    pub fn forget_reports(&mut self, board: BoardIndex) {
+        self.reports.remove(&board);
+    }
+
+    /// Says what must always hold of a machine.
+    pub fn check(&self) -> Result<(), String> {
+        let mut counts = [0; BoardState::COUNT];
+        for board in self.boards() {
+            let state = self.state(board);
+            counts[state as usize] += 1;
+            let free = state == BoardState::Free;
+            if self.allocator.is_free(board) != free {
+                return Err(format!("{} is {state:?} but the allocator disagrees", self.spec.board_text(board)));
+            }
+            if self.troubles.contains_key(&board) != (state == BoardState::Quarantined) {
+                return Err(format!("{} is {state:?} and its trouble is wrong", self.spec.board_text(board)));
+            }
+        }
+        if counts != self.counts {
+            return Err(format!("{} counts {:?}, has {counts:?}", self.spec.name, self.counts));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! What is due by itself: consequences of failures, deadlines, releases, grants. One fact at a time.
+
+use super::board::BoardState;
+use super::effect::Action;
+use super::fact::{BoardRef, Event, Fact, Grant, OrderId};
+use super::job::{JobState, Reason};
+use super::machine::Machine;
+use super::queue::{Surroundings, return_ms_max};
+use super::{Lab, Purpose};
+use crate::allocator::BoardIndex;
+use crate::clock::Moment;
+use std::sync::Arc;
+
+/// What the next deadline is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A keepalive lapses.
+    Keepalive,
+    /// A lease is over.
+    Lease,
+    /// Hardware should have answered.
+    Order,
+    /// Boards have cooled down.
+    CoolDown,
+    /// A quarantined board is tested again.
+    Retest,
+}
+
+impl Lab {
+    /// The next thing that is due now. Each answer must be applied before the next question; none means that
+    /// the lab is at rest until `wake_at` or the next wish. (It takes `&mut self` for the memo of the
+    /// scheduling pass alone; nothing that is true changes.)
+    pub fn settle(&mut self, now: Moment) -> Option<Fact> {
+        let event = self
+            .draw_consequence(now)
+            .or_else(|| self.overdue_order(now))
+            .or_else(|| self.cooled_boards(now))
+            .or_else(|| self.lapsed_job(now))
+            .or_else(|| self.lost_job())
+            .or_else(|| self.board_to_set_aside(now))
+            .or_else(|| self.board_to_test(now))
+            .or_else(|| self.next_grant(now))?;
+        Some(Fact { at: now, event })
+    }
+
+    /// When something is due next if nobody says anything, and what.
+    pub fn wake_at(&self) -> Option<(Moment, Why)> {
+        let deadlines = [
+            self.due.lapses.first().map(|(at, _)| (*at, Why::Keepalive)),
+            self.due.leases.first().map(|(at, _)| (*at, Why::Lease)),
+            self.due.orders.first().map(|(at, _)| (*at, Why::Order)),
+            self.due.cooled.first_key_value().map(|((at, _), _)| (*at, Why::CoolDown)),
+            self.due.retests.first().map(|(at, ..)| (*at, Why::Retest)),
+        ];
+        deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Failures: first the board is set aside, then the job it belonged to gets others or ends.
+    fn draw_consequence(&self, now: Moment) -> Option<Event> {
+        let id = *self.troubled.first()?;
+        let open = self.orders.get(&id)?;
+        if let Some((board, reason)) = open.failed.first_key_value() {
+            let board = BoardRef { machine: open.machine.clone(), board: *board };
+            let reason: Arc<str> = failure_text(&open.purpose, reason).into();
+            let retest_at = self.retest_at(now, &board);
+            return Some(Event::BoardQuarantined { board, reason, retest_at });
+        }
+        let Purpose::Switch { job, .. } = &open.purpose else { return None };
+        let job = self.jobs.get(job)?;
+        let reason: Arc<str> = self.last_failure(job).into();
+        let ready_once = job.loan.as_ref().is_some_and(|loan| loan.was_ready);
+        if ready_once || job.attempts + 1 >= self.options.grant_attempts_max {
+            return Some(self.destroyed(job, Reason::BoardsFailed(reason)));
+        }
+        Some(Event::JobRequeued { job: job.id, order: self.cleaning_order(job), reason })
+    }
+
+    fn last_failure(&self, job: &super::job::Job) -> String {
+        let failure = job.log.iter().rev().find_map(|(_, event)| match event {
+            super::job::JobEvent::BoardFailed(board, reason) => {
+                let text = self.machine(&board.machine).map(|machine| machine.spec.board_text(board.board));
+                Some(format!("{} {reason}", text.unwrap_or_default()))
+            }
+            _ => None,
+        });
+        failure.unwrap_or_else(|| "a board failed".to_owned())
+    }
+
+    /// When a board that fails now is tested again: twice as long after each failure.
+    fn retest_at(&self, now: Moment, board: &BoardRef) -> Option<Moment> {
+        let first_ms = Some(self.options.retest_after_ms).filter(|ms| *ms > 0)?;
+        let machine = self.machine(&board.machine)?;
+        let strikes = machine.board(board.board).trouble.map_or(0, |trouble| trouble.strikes + 1);
+        Some(now.plus_ms(first_ms.saturating_mul(1 << strikes.min(RETEST_DOUBLINGS_MAX))))
+    }
+
+    fn overdue_order(&self, now: Moment) -> Option<Event> {
+        let (_, order) = self.due.orders.first().filter(|(at, _)| *at <= now)?;
+        Some(Event::OrderOverdue { order: *order })
+    }
+
+    fn cooled_boards(&self, now: Moment) -> Option<Event> {
+        let (_, (machine, boards)) = self.due.cooled.first_key_value().filter(|((at, _), _)| *at <= now)?;
+        Some(Event::BoardsFreed { machine: machine.clone(), boards: boards.clone() })
+    }
+
+    fn lapsed_job(&self, now: Moment) -> Option<Event> {
+        let lapsed = self.due.lapses.first().filter(|(at, _)| *at <= now).map(|(_, id)| (*id, Reason::Lapsed));
+        let (id, reason) = lapsed.or_else(|| {
+            self.due.leases.first().filter(|(at, _)| *at <= now).map(|(_, id)| (*id, Reason::LeaseOver))
+        })?;
+        self.jobs.get(&id).map(|job| self.destroyed(job, reason))
+    }
+
+    /// A waiting job that fits nowhere since the lab changed.
+    fn lost_job(&self) -> Option<Event> {
+        let job = self.jobs.get(self.lost.first()?)?;
+        let why = super::queue::obstacle(&super::queue::Demand::of(&job.spec), &self.machines);
+        Some(self.destroyed(job, Reason::Impossible(why.unwrap_or_default().into())))
+    }
+
+    /// A free board that an operator marked or that was reported often enough.
+    fn board_to_set_aside(&self, now: Moment) -> Option<Event> {
+        for (name, board) in &self.watched {
+            let Some(machine) = self.machine(name).filter(|machine| machine.has(*board)) else { continue };
+            if machine.state(*board) != BoardState::Free {
+                continue;
+            }
+            let at = BoardRef { machine: name.clone(), board: *board };
+            let known = machine.board(*board);
+            if let Some(note) = known.mark {
+                let (by, reason) = (note.by.clone(), note.reason.clone());
+                return Some(Event::BoardSet { board: at, mark: note.mark, by, reason });
+            }
+            let reports = known.reports.map_or(0, |reports| reports.len());
+            if self.options.reports_to_quarantine > 0 && reports >= self.options.reports_to_quarantine {
+                let said = known.reports.and_then(|reports| reports.values().last()).cloned().unwrap_or_default();
+                let reason: Arc<str> = format!("reported by {reports} holders: {said}").into();
+                let retest_at = self.retest_at(now, &at);
+                return Some(Event::BoardQuarantined { board: at, reason, retest_at });
+            }
+        }
+        None
+    }
+
+    fn board_to_test(&self, now: Moment) -> Option<Event> {
+        let (_, machine, board) = self.due.retests.first().filter(|(at, ..)| *at <= now)?;
+        Some(self.tested(BoardRef { machine: machine.clone(), board: *board }))
+    }
+
+    /// The first waiting job that fits, with the boards it gets.
+    fn next_grant(&mut self, now: Moment) -> Option<Event> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        let mut queue = std::mem::take(&mut self.queue);
+        let lab = &*self;
+        let fit = queue.next_fit(&Surroundings {
+            now,
+            patience_ms: lab.options.patience_ms,
+            machines: &lab.machines,
+            created: &|id| lab.jobs.get(&id).map_or(now, |job| job.created),
+            until: &|number, board| lab.available_at(&lab.machines[number], board),
+        });
+        self.queue = queue;
+        let fit = fit?;
+        Some(Event::JobGranted {
+            job: fit.job,
+            grant: Grant(self.last_grant.0 + 1),
+            machine: self.machines[fit.machine].spec.name.clone(),
+            boards: fit.placement.boards.into(),
+            region: fit.placement.region,
+        })
+    }
+
+    /// When a board is available at the latest, in milliseconds: zero for now, the greatest number when
+    /// nobody knows.
+    pub(super) fn available_at(&self, machine: &Machine, board: BoardIndex) -> u64 {
+        let since = machine.board(board).since;
+        match machine.state(board) {
+            BoardState::Free => 0,
+            BoardState::Cleaning => since.plus_ms(return_ms_max(machine)).0,
+            BoardState::Lent => {
+                let ends_at = self.holder(machine, board).and_then(|job| job.lease_ends_at());
+                ends_at.map_or(u64::MAX, |ends_at| ends_at.plus_ms(return_ms_max(machine)).0)
+            }
+            _ => u64::MAX,
+        }
+    }
+}
+
+/// After so many failures the time to the next retest doubles no more.
+const RETEST_DOUBLINGS_MAX: u32 = 8;
+
+fn failure_text(purpose: &Purpose, reason: &str) -> String {
+    match purpose {
+        Purpose::Switch { action: Action::Prepare { .. }, .. } => format!("did not prepare: {reason}"),
+        Purpose::Switch { .. } => format!("did not power off: {reason}"),
+        Purpose::Clean { .. } => format!("did not come clean: {reason}"),
+        Purpose::Test => format!("failed its test: {reason}"),
+    }
+}
+
