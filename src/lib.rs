@@ -7,5 +7,11 @@
 pub mod clock;
 pub mod error;
 
-pub mod session;
+pub mod allocator;
 pub mod user;
+
+pub mod lab;
+pub mod session;
+
+pub mod controller;
+pub mod journal;

@@ -11,7 +11,7 @@ use super::view::BoardAddress;
 use super::{Lab, Purpose};
 use crate::allocator::{BoardIndex, Triad};
 use crate::clock::Moment;
-use crate::user::{Role, UserName};
+use crate::user::{Phc, Role, UserName};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -83,8 +83,8 @@ impl Lab {
         if max > 0 && caller.role < Role::Operator && spec.keepalive_ms.is_none_or(|ms| ms > max) {
             return Err(Refusal::Keepalive { max_s: max / 1000 });
         }
-        if !(0.0..=1.0).contains(&spec.min_ratio) {
-            return Err(Refusal::BadArgument("min_ratio must lie between 0 and 1".to_owned()));
+        if !spec.min_ratio.is_finite() || spec.min_ratio < 0.0 {
+            return Err(Refusal::BadArgument("min_ratio must be a number of 0 or more".to_owned()));
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Lab {
         Event::BoardTested { board, order: OrderId { grant: Grant(self.last_grant.0 + 1), step: 0 } }
     }
 
-    fn create_user(&self, caller: &Caller, user: &UserName, role: Role, phc: &crate::user::Phc) -> Decision {
+    fn create_user(&self, caller: &Caller, user: &UserName, role: Role, phc: &Phc) -> Decision {
         require(caller, Role::Admin, "only an administrator may create users")?;
         if self.users.contains_key(user) {
             return Err(Refusal::UserExists(user.clone()));
@@ -208,7 +208,7 @@ impl Lab {
         Ok(vec![Event::UserCreated { user: user.clone(), role, phc: phc.clone() }])
     }
 
-    fn set_password(&self, caller: &Caller, user: &UserName, phc: &crate::user::Phc) -> Decision {
+    fn set_password(&self, caller: &Caller, user: &UserName, phc: &Phc) -> Decision {
         if caller.user != *user {
             require(caller, Role::Admin, "only an administrator may set another user's password")?;
         }

@@ -273,8 +273,10 @@ impl Machine {
         let before: BTreeSet<_> = self.spec_dead().into_iter().collect();
         self.spec = spec;
         let after: BTreeSet<_> = self.spec_dead().into_iter().collect();
-        for board in before.difference(&after).filter(|board| self.state(**board) == BoardState::Dead) {
-            self.states[board.0 as usize] = BoardState::Free;
+        for board in before.difference(&after) {
+            if self.state(*board) == BoardState::Dead {
+                self.states[board.0 as usize] = BoardState::Free;
+            }
         }
         for board in &after {
             if self.state(*board).is_held() {

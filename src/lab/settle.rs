@@ -2,8 +2,8 @@
 
 use super::board::BoardState;
 use super::effect::Action;
-use super::fact::{BoardRef, Event, Fact, Grant, OrderId};
-use super::job::{JobState, Reason};
+use super::fact::{BoardRef, Event, Fact, Grant};
+use super::job::Reason;
 use super::machine::Machine;
 use super::queue::{Surroundings, return_ms_max};
 use super::{Lab, Purpose};

@@ -8,6 +8,8 @@
 pub mod lockout;
 pub mod password;
 
+pub use password::Phc;
+
 use crate::error::{Code, Fault};
 use std::fmt;
 use std::str::FromStr;
@@ -77,6 +79,11 @@ impl UserName {
     /// Reads back a name that was kept: that of an account, or the guests' own.
     pub fn parse_or_guest(text: &str) -> Result<UserName, UserError> {
         if text == Self::GUEST { Ok(UserName::guest()) } else { UserName::parse(text) }
+    }
+
+    /// The name under which the server itself acts. No account has it: '/' is not in the alphabet.
+    pub fn server() -> UserName {
+        UserName("/server".into())
     }
 
     /// The name of all guests.
