@@ -7,5 +7,6 @@
 pub mod clock;
 pub mod error;
 
+pub mod notice;
 pub mod session;
 pub mod user;
