@@ -6,7 +6,7 @@
 
 pub mod clock;
 pub mod error;
-
 pub mod notice;
+pub mod server;
 pub mod session;
 pub mod user;
