@@ -11,7 +11,10 @@ pub mod allocator;
 pub mod user;
 
 pub mod lab;
+pub mod notice;
 pub mod session;
 
 pub mod controller;
 pub mod journal;
+
+pub mod server;

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub const OVER_REMEMBERED_MS: u64 = 24 * 3_600_000;
 /// So many ended sessions are remembered at most; the one that ended first is forgotten first.
 pub const OVER_REMEMBERED_MAX: usize = 100_000;
-/// So many sessions one sweep looks at, about a millisecond's work: after a restart a million may fall due at once.
+/// So many sessions one sweep looks at, a few milliseconds' work: after a restart a million may fall due at once.
 pub const LOOKS_PER_SWEEP_MAX: usize = 10_000;
 /// A session that ran out and was not ended (the journal may be full) is named again after this time.
 pub const EXPIRED_AGAIN_MS: u64 = 10_000;

@@ -1,0 +1,2 @@
+//! The shell: the only room that waits.
+pub mod hasher;
