@@ -110,7 +110,7 @@ table! {
     USER_EXISTS = 1021, "A user of this name exists.";
     LAST_ADMIN = 1022, "It would leave the server without an administrator.";
     BAD_USER_NAME = 1023, "User names have 1 to 64 letters, digits, '.', '_', '-', and 'guest' is taken.";
-    BAD_PASSWORD = 1024, "A new password has 8 to 1024 bytes.";
+    BAD_PASSWORD = 1024, "A new password has 1 to 1024 bytes.";
     SESSION_UNKNOWN = 1025, "No living session has this id.";
     DRAINING = 1030, "The service takes no new jobs; the sentence has the operator's reason.";
     STOPPING = 1031, "The server is shutting down. Connect again later.";

@@ -14,6 +14,8 @@ pub mod lab;
 pub mod notice;
 pub mod session;
 
+pub mod wire;
+
 pub mod controller;
 pub mod journal;
 
