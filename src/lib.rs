@@ -4,6 +4,6 @@
 //! world. The rooms in reading order; a room uses only what stands above it in ARCHITECTURE.md's table of
 //! arrows, and `tests/it/tidy.rs` holds it to that.
 
+pub mod allocator;
 pub mod clock;
 pub mod error;
-
