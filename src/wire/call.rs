@@ -19,6 +19,9 @@ pub const ARGUMENTS_MAX: usize = 64;
 /// A function's name may have so many bytes.
 pub const FNAME_BYTES_MAX: usize = 256;
 
+/// A call usually has more bytes than this: room is made for a list of such calls.
+const LIKELY_CALL_BYTES: usize = 32;
+
 /// One call.
 #[derive(Debug, Default)]
 pub struct Call<'a> {
@@ -40,7 +43,8 @@ pub fn parse(list: &RawValue, calls_max: usize) -> Result<Vec<Call<'_>>, Fault> 
     if !list.get().starts_with('[') {
         return Err(invalid("data is not a list of calls".to_string()));
     }
-    let mut reading = Reading { calls: Vec::new(), calls_max, fault: None };
+    let likely = calls_max.min(list.get().len() / LIKELY_CALL_BYTES);
+    let mut reading = Reading { calls: Vec::with_capacity(likely), calls_max, fault: None };
     let mut deserializer = serde_json::Deserializer::from_str(list.get());
     match deserializer.deserialize_seq(&mut reading) {
         Ok(()) => Ok(reading.calls),
