@@ -23,7 +23,7 @@ pub const FNAME_BYTES_MAX: usize = 256;
 const LIKELY_CALL_BYTES: usize = 32;
 
 /// One call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Call<'a> {
     /// The function's name.
     pub fname: Cow<'a, str>,
@@ -35,6 +35,14 @@ impl<'a> Call<'a> {
     /// The argument of this name.
     pub fn argument(&self, name: &str) -> Option<&'a RawValue> {
         self.args.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+}
+
+/// Shows the arguments' names only: a value may be a password.
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.args.iter().map(|(name, _)| name);
+        f.debug_struct("Call").field("fname", &self.fname).field("args", &names.collect::<Vec<_>>()).finish()
     }
 }
 
@@ -61,8 +69,11 @@ fn invalid(msg: String) -> Fault {
 
 /// The list as far as it has been read, and what is wrong with it.
 struct Reading<'a> {
+    /// The calls so far.
     calls: Vec<Call<'a>>,
+    /// How many there may be.
     calls_max: usize,
+    /// What ended the reading.
     fault: Option<Fault>,
 }
 
@@ -90,7 +101,9 @@ impl<'de> Visitor<'de> for &mut Reading<'de> {
 
 /// One entry of the list and its place in it.
 struct Entry<'f> {
+    /// Its place, the first being 0.
     at: usize,
+    /// Where to put what is wrong with it.
     fault: &'f mut Option<Fault>,
 }
 
