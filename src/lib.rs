@@ -13,5 +13,7 @@ pub mod user;
 pub mod lab;
 pub mod session;
 
+pub mod service;
+
 pub mod controller;
 pub mod journal;
