@@ -14,9 +14,12 @@ pub mod lab;
 pub mod notice;
 pub mod session;
 
+pub mod service;
 pub mod wire;
 
 pub mod controller;
 pub mod journal;
+
+pub mod config;
 
 pub mod server;
