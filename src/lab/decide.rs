@@ -58,12 +58,6 @@ impl Lab {
         Ok(Consultation { board, order: OrderId { grant, step } })
     }
 
-    /// Whether a caller may give a sign of life for a job.
-    pub fn may_keep_alive(&self, caller: &Caller, job: JobId) -> Result<(), Refusal> {
-        let job = self.live_job(job)?;
-        self.require_owner(caller, job)
-    }
-
     fn create_job(&self, caller: &Caller, spec: &JobSpec) -> Decision {
         require(caller, Role::User, "only a user may create jobs; this caller is a guest")?;
         if !self.service.accept {
