@@ -15,3 +15,5 @@ pub mod session;
 
 pub mod controller;
 pub mod journal;
+
+pub mod config;
