@@ -83,6 +83,12 @@ impl<'a> Complaints<'a> {
         }
     }
 
+    /// A key at this byte is not known. What to say of it takes a search, which is made only for what is listed.
+    pub fn add_unknown(&mut self, at_byte: usize, key: impl Into<String>, what: impl FnOnce() -> String) {
+        let what = if self.complaints.len() < COMPLAINTS_MAX { what() } else { String::new() };
+        self.add(at_byte, key, what);
+    }
+
     /// Something at this place is wrong.
     pub fn add_at(&mut self, at: Place, key: impl Into<String>, what: impl Into<String>) {
         if self.complaints.len() < COMPLAINTS_MAX {

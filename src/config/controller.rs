@@ -1,7 +1,7 @@
 //! What makes the boards of a machine obey, and its settings.
 
+use super::form::Form;
 use super::key::{Kind, count, quoted, seconds};
-use super::machine::Form;
 use super::raw::{Body, Node};
 use crate::allocator::{BoardIndex, Torus};
 use crate::lab::machine::Shape;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 const CONTROLLERS: &[&str] = &["simulated", "command", "bmp", "agent"];
 /// The controllers this build has.
 const CONTROLLERS_BUILT: &[&str] = &["simulated", "command"];
+/// The controllers that are words already and not in this build yet.
+pub const CONTROLLERS_TO_COME: &[&str] = &["bmp", "agent"];
 /// The longest time a simulated board is told to take, in milliseconds.
 const SIMULATED_MS_MAX: u64 = 3_600_000;
 /// The longest time limit of a program, in seconds.
@@ -78,8 +80,17 @@ pub fn read(form: &mut Form, shape: &Shape) -> ControllerChoice {
     form.require("controller", &format!("is missing: what makes the boards obey; this build has {listed}"));
     let word = form.text("controller", Kind::Word(CONTROLLERS));
     let at = form.table.entry("controller").map_or(form.at, |entry| entry.node.at);
-    if let Some(word) = word.as_deref().filter(|word| !CONTROLLERS_BUILT.contains(word)) {
+    if let Some(word) = word.as_deref().filter(|word| CONTROLLERS_TO_COME.contains(word)) {
         form.complain(at, "controller", format!("\"{word}\" is not in this build yet; it has {listed}"));
+    }
+    for name in CONTROLLERS_TO_COME.iter().filter(|name| Some(**name) != word.as_deref()) {
+        if let Some(entry) = form.table.entry(name) {
+            form.complain(
+                entry.at,
+                name,
+                format!("this controller is not in this build yet; it has {listed}"),
+            );
+        }
     }
     warn_of_others(form, word.as_deref());
     // Both sections are read whichever is chosen, so that what is wrong in either is told.
@@ -238,6 +249,7 @@ pub fn check_times(form: &mut Form, controller: &ControllerChoice, order_ms_max:
     let ControllerChoice::Command(command) = controller else { return };
     if command.time_limit_ms > order_ms_max {
         let what = "is longer than order_s_max, after which the boards are given up anyway";
-        form.complaints.warn(form.at, "machine.command.time_limit_s", what);
+        let at = form.table.entry("command").map_or(form.at, |entry| entry.at);
+        form.complaints.warn(at, "machine.command.time_limit_s", what);
     }
 }

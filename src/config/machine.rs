@@ -5,10 +5,10 @@
 
 use super::complaint::Complaints;
 use super::controller::{self, ControllerChoice};
-use super::key::{Kind, Value, count, quoted, seconds};
+use super::form::{Form, inside, read_numbers};
+use super::key::{Kind, count, quoted, seconds};
 use super::places;
 use super::raw::{Body, Entry, Node, Table};
-use super::settings::unknown;
 use crate::allocator::{Link, Torus, Triad};
 use crate::lab::machine::{MachineSpec, Shape, TriadsSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 /// So many machines a lab has at most.
 pub const MACHINES_MAX: usize = 1_000;
-/// So many boards all machines have together at most.
-pub const BOARDS_MAX: u64 = 10_000_000;
+/// So many boards all machines of triads have together at most.
+pub const TRIAD_BOARDS_MAX: u64 = 10_000_000;
 /// So many triads one side of a machine has at most.
 pub const SIDE_TRIADS_MAX: u32 = 1_000;
-/// So many boards a pool has at most.
+/// So many boards all pools have together at most.
 pub const POOL_BOARDS_MAX: u64 = 1_000_000;
 /// So long freed boards cool down at most, in seconds.
 const SETTLE_S_MAX: u64 = 86_400;
@@ -98,139 +98,11 @@ pub struct MachineConfig {
     pub(super) written: BTreeMap<String, usize>,
 }
 
-/// Reads the keys of one table, and complains.
-pub struct Form<'t, 'c, 'l> {
-    /// The section, for complaints.
-    pub section: &'static str,
-    /// The table.
-    pub table: &'t Table,
-    /// The byte at which the table begins, for what is missing.
-    pub at: usize,
-    /// Where complaints go.
-    pub complaints: &'c mut Complaints<'l>,
-}
-
-impl<'t> Form<'t, '_, '_> {
-    /// Complains about a place in the text.
-    pub fn complain(&mut self, at: usize, key: &str, what: impl Into<String>) {
-        self.complaints.add(at, format!("{}.{key}", self.section), what);
-    }
-
-    /// Complains about every key that is not in the schema.
-    pub fn refuse_unknown(&mut self) {
-        let (section, table) = (self.section, self.table);
-        let here = |path: &&'static str| path.strip_prefix(section).and_then(|path| path.strip_prefix('.'));
-        let known = || MACHINE_PATHS.iter().filter_map(here).filter(|name| !name.contains('.'));
-        for entry in table.entries.iter().filter(|entry| !known().any(|known| known == entry.key)) {
-            let what = unknown(&entry.key, known(), MACHINE_PATHS.iter().copied());
-            self.complain(entry.at, &entry.key, what);
-        }
-    }
-
-    /// The value of a key, when it is written and right.
-    pub fn value(&mut self, key: &str, kind: Kind) -> Option<Value> {
-        let node = &self.table.entry(key)?.node;
-        kind.read(&node.body).map_err(|what| self.complain(node.at, key, what)).ok()
-    }
-
-    /// A text.
-    pub fn text(&mut self, key: &str, kind: Kind) -> Option<String> {
-        self.value(key, kind).and_then(|value| match value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        })
-    }
-
-    /// A count, or a time in milliseconds.
-    pub fn number(&mut self, key: &str, kind: Kind) -> Option<u64> {
-        self.value(key, kind).and_then(|value| match value {
-            Value::Count(number) | Value::Millis(number) => Some(number),
-            _ => None,
-        })
-    }
-
-    /// A number that fits 32 bits by its kind.
-    pub fn small(&mut self, key: &str, min: u32, max: u32) -> Option<u32> {
-        self.number(key, count(min.into(), max.into())).and_then(|number| u32::try_from(number).ok())
-    }
-
-    /// Complains when a key is not written.
-    pub fn require(&mut self, key: &str, why: &str) {
-        if self.table.entry(key).is_none() {
-            self.complain(self.at, key, why);
-        }
-    }
-
-    /// A list, empty when it is not written or is none.
-    pub fn list(&mut self, key: &str) -> &'t [Node] {
-        let Some(entry) = self.table.entry(key) else { return &[] };
-        match &entry.node.body {
-            Body::List(list) => list,
-            other => {
-                self.complain(entry.node.at, key, format!("needs a list, not {}", other.noun()));
-                &[]
-            }
-        }
-    }
-
-    /// A list of names, none of them twice.
-    pub fn names(&mut self, key: &str) -> Option<Vec<Arc<str>>> {
-        let entry = self.table.entry(key)?;
-        let (mut names, mut seen) = (Vec::new(), BTreeSet::new());
-        for node in self.list(key) {
-            match Kind::Name.read(&node.body) {
-                Ok(Value::Text(name)) if seen.insert(name.clone()) => names.push(name.into()),
-                Ok(_) => self.complain(node.at, key, "named twice"),
-                Err(what) => self.complain(node.at, key, what),
-            }
-        }
-        matches!(entry.node.body, Body::List(_)).then_some(names)
-    }
-
-    /// A list of boards of a machine of triads, none of them twice.
-    pub fn triads(&mut self, key: &str, torus: Torus) -> Vec<Triad> {
-        let (mut boards, mut seen) = (Vec::new(), BTreeSet::new());
-        for node in self.list(key) {
-            match read_triad(node, torus) {
-                Ok(board) if seen.insert(board) => boards.push(board),
-                Ok(_) => self.complain(node.at, key, "named twice"),
-                Err(what) => self.complain(node.at, key, what),
-            }
-        }
-        boards
-    }
-}
-
-/// A list of exactly so many numbers.
-pub fn read_numbers<const N: usize>(node: &Node, form: &str) -> Result<[u32; N], String> {
-    let wrong = || format!("needs {form}");
-    let Body::List(list) = &node.body else { return Err(format!("{}, not {}", wrong(), node.body.noun())) };
-    let number = |node: &Node| match node.body {
-        Body::Whole(number) => u32::try_from(number).ok(),
-        _ => None,
-    };
-    let numbers: Option<Vec<u32>> = list.iter().take(N + 1).map(number).collect();
-    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(wrong)
-}
-
-/// A board of a machine, as `[x, y, z]`.
-pub fn read_triad(node: &Node, torus: Torus) -> Result<Triad, String> {
-    read_numbers(node, "[x, y, z]").and_then(|[x, y, z]| inside(Triad { x, y, z }, torus))
-}
-
-fn inside(board: Triad, torus: Torus) -> Result<Triad, String> {
-    let Triad { x, y, z } = board;
-    let Torus { width, height } = torus;
-    match torus.index_within(board) {
-        Some(_) => Ok(board),
-        None => Err(format!("[{x}, {y}, {z}] is not on a machine of {width} x {height} triads of 3 boards")),
-    }
-}
-
 /// Reads machines one after the other and remembers what must be unique among them.
 struct Reader<'c, 'l> {
     complaints: &'c mut Complaints<'l>,
-    boards_left: u64,
+    triad_boards_left: u64,
+    pool_boards_left: u64,
     /// The line of each name.
     names: BTreeMap<String, usize>,
     /// The line of each serial.
@@ -251,8 +123,13 @@ pub fn read_machines(entry: Option<&Entry>, complaints: &mut Complaints) -> Vec<
         complaints.add(entry.at, "machine", format!("{} are too many; at most {MACHINES_MAX}", nodes.len()));
         return Vec::new();
     }
-    let (names, serials) = (BTreeMap::new(), BTreeMap::new());
-    let mut reader = Reader { complaints, boards_left: BOARDS_MAX, names, serials };
+    let mut reader = Reader {
+        complaints,
+        triad_boards_left: TRIAD_BOARDS_MAX,
+        pool_boards_left: POOL_BOARDS_MAX,
+        names: BTreeMap::new(),
+        serials: BTreeMap::new(),
+    };
     nodes.iter().filter_map(|node| reader.machine(node)).collect()
 }
 
@@ -349,7 +226,7 @@ impl<'l> Reader<'_, 'l> {
             bmps: places::read_bmps(&mut form),
         };
         if width.is_some() && height.is_some() {
-            self.take_boards(torus.board_count().into(), at);
+            self.take_triad_boards(torus.board_count().into(), at);
         }
         Shape::Triads(spec)
     }
@@ -360,7 +237,7 @@ impl<'l> Reader<'_, 'l> {
         let (serials, at) = match both {
             (Some(entry), None) => {
                 let count = form.number("count", count(1, POOL_BOARDS_MAX)).unwrap_or(1);
-                let count = if self.take_boards(count, entry.node.at) { count } else { 1 };
+                let count = if self.take_pool_boards(count, entry.node.at) { count } else { 1 };
                 ((0..count).map(|number| counted_serial(name, number)).collect(), entry.node.at)
             }
             (None, Some(entry)) => {
@@ -368,7 +245,7 @@ impl<'l> Reader<'_, 'l> {
                 if serials.is_empty() && matches!(&entry.node.body, Body::List(list) if list.is_empty()) {
                     form.complain(entry.node.at, "serials", "a pool needs at least one board");
                 }
-                self.take_boards(serials.len() as u64, entry.node.at);
+                self.take_pool_boards(serials.len() as u64, entry.node.at);
                 (serials, entry.node.at)
             }
             (Some(entry), Some(_)) => {
@@ -395,15 +272,25 @@ impl<'l> Reader<'_, 'l> {
         }
     }
 
-    fn take_boards(&mut self, count: u64, at: usize) -> bool {
-        let left = self.boards_left.checked_sub(count);
+    fn take_triad_boards(&mut self, count: u64, at: usize) {
+        match self.triad_boards_left.checked_sub(count) {
+            Some(left) => self.triad_boards_left = left,
+            None => {
+                let what = format!("machines of triads have at most {TRIAD_BOARDS_MAX} boards, all together");
+                self.complaints.add(at, "machine", what);
+            }
+        }
+    }
+
+    /// False when there are too many; their serials had better not be made.
+    fn take_pool_boards(&mut self, count: u64, at: usize) -> bool {
+        let left = self.pool_boards_left.checked_sub(count);
         match left {
-            Some(left) => self.boards_left = left,
-            None => self.complaints.add(
-                at,
-                "machine",
-                format!("a lab has at most {BOARDS_MAX} boards, all together"),
-            ),
+            Some(left) => self.pool_boards_left = left,
+            None => {
+                let what = format!("pools have at most {POOL_BOARDS_MAX} boards, all together");
+                self.complaints.add(at, "machine", what);
+            }
         }
         left.is_some()
     }

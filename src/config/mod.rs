@@ -1,8 +1,8 @@
 //! config.toml as written, and as checked.
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
-//! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `machine`,
-//! `places`, `controller` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read.
+//! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
+//! `machine`, `places`, `controller` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
 //! applies wholly or not at all. The defaults are the values of the top-level `config.toml`, which is part of the
@@ -13,6 +13,7 @@
 mod changes;
 mod complaint;
 mod controller;
+mod form;
 mod key;
 mod machine;
 mod places;
@@ -27,7 +28,7 @@ pub use changes::{Change, changes};
 pub use complaint::{Complaint, Place};
 pub use controller::{CommandSettings, ControllerChoice, SimulatedSettings};
 pub use key::{KEYS, Key, VARIABLE_PREFIX};
-pub use machine::{BOARDS_MAX, MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX};
+pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
 pub use raw::TEXT_BYTES_MAX;
 pub use settings::{BUILT_IN, Flag, Source};
 pub use show::{report, show};
@@ -258,8 +259,8 @@ impl Config {
 impl Limits {
     fn of(settings: &Settings) -> Limits {
         // The schema bounds every limit to what fits 32 bits.
-        let count = |name: &str| settings.number(&format!("limits.{name}")) as usize;
         let ms = |name: &str| settings.number(&format!("limits.{name}"));
+        let count = |name: &str| ms(name) as usize;
         Limits {
             frame_bytes_max: count("frame_bytes_max"),
             body_bytes_max: count("body_bytes_max"),
@@ -299,12 +300,10 @@ impl Default for Limits {
 /// No two doors can share an address, and a lab without a door is odd.
 fn check_doors(settings: &Settings, complaints: &mut Complaints) {
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    for path in DOORS.iter().copied() {
+    for path in DOORS.iter().copied().filter(|path| !settings.text(path).is_empty()) {
         let address = settings.text(path);
+        let other = taken.insert(address, path).filter(|_| !is_any_port(address));
         let Source::Written(place) = &settings.setting(path).source else { continue };
-        if address.is_empty() {
-            continue;
-        }
         if !DOORS_BUILT.contains(&path) {
             complaints.warn_at(
                 place.clone(),
@@ -312,8 +311,7 @@ fn check_doors(settings: &Settings, complaints: &mut Complaints) {
                 "this build does not have this door yet; it stays closed",
             );
         }
-        let any_port = address.ends_with(":0");
-        if let Some(other) = taken.insert(address, path).filter(|_| !any_port) {
+        if let Some(other) = other {
             complaints.add_at(place.clone(), path, format!("{other} listens at {address} already"));
         }
     }
@@ -321,4 +319,9 @@ fn check_doors(settings: &Settings, complaints: &mut Complaints) {
         let place = Place::Line { line: 1, column: 1 };
         complaints.warn_at(place, "native.listen", "is not set, so the door is closed and nobody can call");
     }
+}
+
+/// Whether the system chooses the port, so that two doors may well say the same.
+fn is_any_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| port.parse() == Ok(0))
 }

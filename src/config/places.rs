@@ -1,10 +1,10 @@
 //! Where the boards of a machine of triads stand and answer: by a table or by a rule, and the BMPs.
 
 use super::complaint::Complaints;
+use super::form::{Form, read_numbers, read_triad};
 use super::key::{Kind, Value, count};
-use super::machine::{Form, read_numbers, read_triad};
 use super::raw::{Body, Node, Table};
-use crate::allocator::Torus;
+use crate::allocator::{BoardIndex, Torus};
 use crate::lab::machine::{Physical, PlaceRule, PlaceTable, Places};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -108,7 +108,8 @@ fn read_table(form: &mut Form, torus: Torus) -> PlaceTable {
     table
 }
 
-type BoardPlace = (crate::allocator::BoardIndex, Physical, Arc<str>);
+/// A board, where it stands and where it answers.
+type BoardPlace = (BoardIndex, Physical, Arc<str>);
 
 fn read_board(complaints: &mut Complaints, node: &Node, torus: Torus) -> Option<BoardPlace> {
     const FORM: &str = "{ logical = [x, y, z], physical = [cabinet, frame, board], host = \"...\" }";
@@ -149,7 +150,6 @@ struct Row<'t, 'c, 'l> {
     complaints: &'c mut Complaints<'l>,
     section: &'static str,
     table: &'t Table,
-    at: usize,
 }
 
 impl<'t, 'c, 'l> Row<'t, 'c, 'l> {
@@ -175,13 +175,12 @@ impl<'t, 'c, 'l> Row<'t, 'c, 'l> {
         for key in keys.iter().filter(|key| table.entry(key).is_none()) {
             complaints.add(node.at, format!("{section}.{key}"), format!("is missing; needs {form}"));
         }
-        Some(Row { complaints, section, table, at: node.at })
+        Some(Row { complaints, section, table })
     }
 
     fn read_with<T>(&mut self, key: &str, read: impl FnOnce(&Node) -> Result<T, String>) -> Option<T> {
         let node = &self.table.entry(key)?.node;
-        let at = if node.at == 0 { self.at } else { node.at };
-        read(node).map_err(|what| self.complaints.add(at, format!("{}.{key}", self.section), what)).ok()
+        read(node).map_err(|what| self.complaints.add(node.at, format!("{}.{key}", self.section), what)).ok()
     }
 
     fn host(&mut self) -> Option<Arc<str>> {

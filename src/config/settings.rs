@@ -92,7 +92,7 @@ impl Settings {
                 None if sections().any(|section| section == entry.key) => {
                     self.read_section(entry, complaints)
                 }
-                None => complaints.add(entry.at, &entry.key, unknown_key("", &entry.key)),
+                None => complaints.add_unknown(entry.at, &entry.key, || unknown_key("", &entry.key)),
             }
         }
     }
@@ -106,7 +106,7 @@ impl Settings {
             let path = format!("{}.{}", section.key, entry.key);
             match find(&path) {
                 Some(key) => self.read_entry(key, entry, complaints),
-                None => complaints.add(entry.at, path, unknown_key(&section.key, &entry.key)),
+                None => complaints.add_unknown(entry.at, path, || unknown_key(&section.key, &entry.key)),
             }
         }
     }
