@@ -1,35 +1,116 @@
-//! stand-in while the allocator is written
-#![allow(dead_code)]
-pub mod geometry; pub mod link; pub mod request; mod shape; pub mod torus;
-pub use geometry::Geometry; pub use link::Link; pub use request::*; pub use torus::{Chip, Torus, Triad};
+//! Where a request fits: boards by their position, and nothing of jobs, power, wires or time.
+//!
+//! Reading order: `torus` and `link` say where boards lie and what joins them; `request` says what can be
+//! asked; `shape` which rectangles serve a number of boards. `plane` is a bit for each triad, `free_space` finds
+//! free rectangles in such bits, `fabric` knows what is broken, `search` chooses, `feasibility` says never, and
+//! `waiting` finds the place a blocked request shall wait for. `triads` and `pool` are the two shapes of a
+//! machine and keep the books; `geometry` is how a job sees the boards it got.
+//!
+//! `find` reads only and gives the same answer to the same question on the same books; who takes what, and when,
+//! is decided elsewhere.
+
+mod fabric;
+mod feasibility;
+mod free_space;
+pub mod geometry;
+mod hold;
+pub mod link;
+mod plane;
+mod pool;
+mod request;
+mod search;
+pub mod shape;
+pub mod torus;
+mod triads;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+pub use hold::Hold;
+pub use pool::Pool;
+pub use request::{Impossible, Placement, Region, Request, Size};
+pub use triads::{BadMachine, SIDE_TRIADS_MAX, TRIADS_MAX, Triads};
+
+/// The dense number of a board inside its machine: `(x * height + y) * 3 + z` of triads, the position of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BoardIndex(pub u32);
-use std::collections::BTreeSet;
-#[derive(Clone)] pub struct Base { count: u32, taken: BTreeSet<BoardIndex>, dead: BTreeSet<BoardIndex>, oos: BTreeSet<BoardIndex> }
-#[derive(Clone)] pub struct Triads { t: Torus, b: Base } #[derive(Clone)] pub struct Pool(Base);
-#[derive(Debug)] pub struct Bad;
-impl Triads { pub fn new(w: u32, h: u32, dead: &[Triad], _l: &[(Triad, Link)]) -> Result<Triads, Bad> { let t = Torus{width:w,height:h}; Ok(Triads { t, b: Base { count: w*h*3, taken: BTreeSet::new(), dead: dead.iter().map(|d| t.index(*d)).collect(), oos: BTreeSet::new() } }) } }
-impl Pool { pub fn new(count: u32) -> Pool { Pool(Base { count, taken: BTreeSet::new(), dead: BTreeSet::new(), oos: BTreeSet::new() }) } }
-#[derive(Clone)] pub struct Hold(BTreeSet<BoardIndex>);
-impl Hold { pub fn contains(&self, b: BoardIndex) -> bool { self.0.contains(&b) } pub fn boards(&self) -> impl Iterator<Item = BoardIndex> + '_ { self.0.iter().copied() } }
-#[derive(Clone)] pub enum Allocator { Triads(Triads), Pool(Pool) }
+
+/// The books of one machine: which boards are free, and where a request fits.
+#[allow(clippy::large_enum_variant, reason = "there is one for each machine, and it does not move")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allocator {
+    /// Boards in triads on a torus.
+    Triads(Triads),
+    /// Boards without neighbours.
+    Pool(Pool),
+}
+
+/// Hands a call on to the machine's shape.
+macro_rules! either {
+    ($self:ident, $shape:ident => $call:expr) => {
+        match $self {
+            Allocator::Triads($shape) => $call,
+            Allocator::Pool($shape) => $call,
+        }
+    };
+}
+
 impl Allocator {
-    fn b(&self) -> &Base { match self { Allocator::Triads(t) => &t.b, Allocator::Pool(p) => &p.0 } }
-    fn m(&mut self) -> &mut Base { match self { Allocator::Triads(t) => &mut t.b, Allocator::Pool(p) => &mut p.0 } }
-    fn boards(&self, r: &Request) -> Vec<BTreeSet<BoardIndex>> { match &r.size {
-        Size::Board => (0..self.b().count).map(|b| BTreeSet::from([BoardIndex(b)])).collect(),
-        Size::Count(n) => match self { Allocator::Pool(_) => vec![(0..self.b().count).map(BoardIndex).filter(|b| self.is_free(*b)).take(*n as usize).collect()], Allocator::Triads(t) => vec![(0..n.div_ceil(3)*3).map(BoardIndex).filter(|b| b.0 < t.b.count && !self.is_dead(*b)).collect()] },
-        Size::Triads { width, height } => match self { Allocator::Triads(t) if *width <= t.t.width && *height <= t.t.height && *width * *height > 0 => { let mut v = vec![]; for x in 0..=t.t.width-width { for y in 0..=t.t.height-height { let mut s = BTreeSet::new(); for i in 0..*width { for j in 0..*height { for z in 0..3 { let b = t.t.index(Triad{x:x+i,y:y+j,z}); if !self.is_dead(b) { s.insert(b); } } } } v.push(s); } } v } _ => vec![] },
-        Size::Named(v) => vec![v.iter().copied().collect()] } }
-    pub fn board_count(&self) -> u32 { self.b().count }
-    pub fn free_count(&self) -> u32 { (0..self.b().count).filter(|b| self.is_free(BoardIndex(*b))).count() as u32 }
-    pub fn possible(&self, r: &Request) -> Result<(), Impossible> { let n = match &r.size { Size::Count(0) => return Err(Impossible::Nothing), Size::Count(n) => *n, _ => 1 }; if n <= self.b().count && self.boards(r).iter().any(|s| !s.is_empty() && s.iter().all(|b| !self.is_dead(*b))) { Ok(()) } else { Err(Impossible::Nothing) } }
-    pub fn find(&self, r: &Request, h: &[&Hold]) -> Option<Placement> { let n = match &r.size { Size::Count(n) => *n as usize, _ => 1 }; self.boards(r).into_iter().find(|s| s.len() >= n && s.iter().all(|b| self.is_free(*b) && !h.iter().any(|h| h.contains(*b)))).map(|s| Placement { boards: s.into_iter().collect(), region: None }) }
-    pub fn take(&mut self, b: &[BoardIndex]) { for b in b { assert!(self.m().taken.insert(*b)); } }
-    pub fn give_back(&mut self, b: &[BoardIndex]) { for b in b { assert!(self.m().taken.remove(b)); } }
-    pub fn set_out_of_service(&mut self, b: BoardIndex, on: bool) { if on { self.m().oos.insert(b); } else { self.m().oos.remove(&b); } }
-    pub fn set_dead(&mut self, b: BoardIndex, on: bool) { if on { self.m().dead.insert(b); } else { self.m().dead.remove(&b); } }
-    pub fn is_free(&self, b: BoardIndex) -> bool { let x = self.b(); b.0 < x.count && !x.taken.contains(&b) && !x.dead.contains(&b) && !x.oos.contains(&b) }
-    pub fn is_dead(&self, b: BoardIndex) -> bool { self.b().dead.contains(&b) }
-    pub fn hold(&self, r: &Request, _u: &dyn Fn(BoardIndex) -> u64) -> Option<Hold> { self.boards(r).into_iter().find(|s| !s.is_empty()).map(Hold) }
+    /// How many boards the machine has places for, dead ones too.
+    pub fn board_count(&self) -> u32 {
+        either!(self, shape => shape.board_count())
+    }
+
+    /// How many boards can be lent now: not taken, not dead, in service.
+    pub fn free_count(&self) -> u32 {
+        either!(self, shape => shape.free_count())
+    }
+
+    /// Whether the request could be met if every board were free and in service; only dead boards and links count.
+    pub fn possible(&self, request: &Request) -> Result<(), Impossible> {
+        either!(self, shape => shape.possible(request))
+    }
+
+    /// A place for the request now, clear of all holds.
+    pub fn find(&self, request: &Request, holds: &[&Hold]) -> Option<Placement> {
+        either!(self, shape => shape.find(request, holds))
+    }
+
+    /// Marks boards as taken.
+    pub fn take(&mut self, boards: &[BoardIndex]) {
+        either!(self, shape => shape.take(boards));
+    }
+
+    /// Marks boards as free again.
+    pub fn give_back(&mut self, boards: &[BoardIndex]) {
+        either!(self, shape => shape.give_back(boards));
+    }
+
+    /// Takes a board out of service, or back into it: `find` treats it as dead, `possible` does not mind.
+    pub fn set_out_of_service(&mut self, board: BoardIndex, out: bool) {
+        either!(self, shape => shape.set_out_of_service(board, out));
+    }
+
+    /// Declares a board dead, or alive.
+    pub fn set_dead(&mut self, board: BoardIndex, dead: bool) {
+        either!(self, shape => shape.set_dead(board, dead));
+    }
+
+    /// Whether a board can be lent now.
+    pub fn is_free(&self, board: BoardIndex) -> bool {
+        either!(self, shape => shape.is_free(board))
+    }
+
+    /// Whether a board is dead.
+    pub fn is_dead(&self, board: BoardIndex) -> bool {
+        either!(self, shape => shape.is_dead(board))
+    }
+
+    /// The place where the request could be met the earliest, to be kept clear for it.
+    ///
+    /// `until` says when a board that is not free will be: 0 for now, `u64::MAX` for unknown.
+    pub fn hold(&self, request: &Request, until: &dyn Fn(BoardIndex) -> u64) -> Option<Hold> {
+        either!(self, shape => shape.hold(request, until))
+    }
 }

@@ -183,16 +183,14 @@ impl fmt::Display for Impossible {
                 f,
                 "no rectangle of {triads} triads with a ratio of its sides of {min_ratio} or more fits a machine of {machine_width}x{machine_height} triads"
             ),
-            Impossible::TorusSize { machine_width, machine_height } => write!(
-                f,
-                "a torus is only the whole machine of {machine_width}x{machine_height} triads"
-            ),
+            Impossible::TorusSize { machine_width, machine_height } => {
+                write!(f, "a torus is only the whole machine of {machine_width}x{machine_height} triads")
+            }
             Impossible::TorusBroken => write!(f, "no link between live boards wraps around the machine"),
             Impossible::TorusOfBoards => write!(f, "single boards and boards of a pool make no torus"),
-            Impossible::Corner { width, height } => write!(
-                f,
-                "every place of {width}x{height} triads has a dead board in its lower-left corner"
-            ),
+            Impossible::Corner { width, height } => {
+                write!(f, "every place of {width}x{height} triads has a dead board in its lower-left corner")
+            }
             Impossible::DeadBoards { allowed, least } => {
                 write!(f, "at most {allowed} boards may be missing and every place lacks more")?;
                 least.map_or(Ok(()), |least| write!(f, " (at best {least})"))

@@ -16,7 +16,7 @@ pub fn landscape_ratio(ratio: f64) -> f64 {
 
 /// The most nearly square rectangle of exactly this area, at least as wide as high.
 pub fn squarest_rectangle(area: u32) -> (u32, u32) {
-    let height = (1..=area.isqrt()).rev().find(|height| area % height == 0);
+    let height = (1..=area.isqrt()).rev().find(|height| area.is_multiple_of(*height));
     height.map_or((0, 0), |height| (area / height, height))
 }
 
@@ -88,9 +88,12 @@ impl Shape {
 /// rectangle makes up for dead boards.
 pub fn shapes(area: u32, min_ratio: f64, bound_width: u32, bound_height: u32, minimal: bool) -> Vec<Shape> {
     let (bound_long, bound_short) = (bound_width.max(bound_height), bound_width.min(bound_height));
+    let min_ratio = landscape_ratio(min_ratio);
     let mut shapes: Vec<Shape> = Vec::new();
     for long in area.isqrt().max(1)..=bound_long.min(area) {
-        let Some(short) = shortest(area, long, min_ratio).filter(|short| *short <= bound_short) else { continue };
+        let Some(short) = shortest(area, long, min_ratio).filter(|short| *short <= bound_short) else {
+            continue;
+        };
         if minimal && shapes.last().is_some_and(|shape| shape.short == short) {
             continue;
         }

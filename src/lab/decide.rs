@@ -9,7 +9,8 @@ use super::queue::{Demand, obstacle};
 use super::refusal::Refusal;
 use super::view::BoardAddress;
 use super::{Lab, Purpose};
-use crate::allocator::{BoardIndex, Triad};
+use crate::allocator::BoardIndex;
+use crate::allocator::torus::Triad;
 use crate::clock::Moment;
 use crate::user::{Phc, Role, UserName};
 use std::collections::BTreeSet;
@@ -55,6 +56,12 @@ impl Lab {
         let step = holder.and_then(|job| job.loan.as_ref()).map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
         let board = BoardRef { machine: machine.spec.name.clone(), board };
         Ok(Consultation { board, order: OrderId { grant, step } })
+    }
+
+    /// Whether a caller may give a sign of life for a job.
+    pub fn may_keep_alive(&self, caller: &Caller, job: JobId) -> Result<(), Refusal> {
+        let job = self.live_job(job)?;
+        self.require_owner(caller, job)
     }
 
     fn create_job(&self, caller: &Caller, spec: &JobSpec) -> Decision {

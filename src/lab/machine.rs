@@ -5,7 +5,9 @@
 
 use super::board::{Board, BoardState, Note, Trouble};
 use super::fact::{Grant, MachineName, Mark};
-use crate::allocator::{Allocator, BoardIndex, Link, Pool, Torus, Triad, Triads};
+use crate::allocator::link::Link;
+use crate::allocator::torus::{Torus, Triad};
+use crate::allocator::{Allocator, BoardIndex, Pool, Triads};
 use crate::clock::Moment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

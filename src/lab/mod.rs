@@ -237,6 +237,11 @@ impl Lab {
         self.users.get(name)
     }
 
+    /// Whether there is any user.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// All living sessions.
     pub fn sessions(&self) -> &BTreeMap<SessionKey, SessionRecord> {
         &self.sessions

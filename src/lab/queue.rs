@@ -11,7 +11,8 @@
 use super::fact::JobId;
 use super::job::{JobSpec, Want};
 use super::machine::{Machine, Shape};
-use crate::allocator::{Allocator, BoardIndex, Hold, Placement, Request, Size, Triad};
+use crate::allocator::torus::Triad;
+use crate::allocator::{Allocator, BoardIndex, Hold, Placement, Request, Size};
 use crate::clock::Moment;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

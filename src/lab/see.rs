@@ -8,7 +8,9 @@ use super::queue::Place;
 use super::refusal::Refusal;
 use super::view::*;
 use super::Lab;
-use crate::allocator::{BoardIndex, Chip, Geometry, Torus, Triad};
+use crate::allocator::BoardIndex;
+use crate::allocator::geometry::Geometry;
+use crate::allocator::torus::{Chip, Torus, Triad};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,2 +1,6 @@
-//! The shell: the only room that waits.
+//! x
+pub mod bell;
+pub mod desk;
 pub mod hasher;
+pub mod herald;
+mod signs;

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// What stands around the data of every message we send.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Envelope<'a> {
     /// The session.
     pub session: &'a str,
@@ -105,7 +105,7 @@ impl Envelope<'_> {
 }
 
 /// What a client heard from a server. Keys a client does not know are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub struct Heard<'a> {
     /// The session.
     #[serde(borrow)]

@@ -19,8 +19,11 @@ pub const ARGUMENTS_MAX: usize = 64;
 /// A function's name may have so many bytes.
 pub const FNAME_BYTES_MAX: usize = 256;
 
+/// A call usually has more bytes than this: room is made for a list of such calls.
+const LIKELY_CALL_BYTES: usize = 32;
+
 /// One call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Call<'a> {
     /// The function's name.
     pub fname: Cow<'a, str>,
@@ -35,12 +38,21 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Shows the arguments' names only: a value may be a password.
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.args.iter().map(|(name, _)| name);
+        f.debug_struct("Call").field("fname", &self.fname).field("args", &names.collect::<Vec<_>>()).finish()
+    }
+}
+
 /// Reads the list of calls; a malformed entry is named by its place, which begins at 0.
 pub fn parse(list: &RawValue, calls_max: usize) -> Result<Vec<Call<'_>>, Fault> {
     if !list.get().starts_with('[') {
         return Err(invalid("data is not a list of calls".to_string()));
     }
-    let mut reading = Reading { calls: Vec::new(), calls_max, fault: None };
+    let likely = calls_max.min(list.get().len() / LIKELY_CALL_BYTES);
+    let mut reading = Reading { calls: Vec::with_capacity(likely), calls_max, fault: None };
     let mut deserializer = serde_json::Deserializer::from_str(list.get());
     match deserializer.deserialize_seq(&mut reading) {
         Ok(()) => Ok(reading.calls),
@@ -57,8 +69,11 @@ fn invalid(msg: String) -> Fault {
 
 /// The list as far as it has been read, and what is wrong with it.
 struct Reading<'a> {
+    /// The calls so far.
     calls: Vec<Call<'a>>,
+    /// How many there may be.
     calls_max: usize,
+    /// What ended the reading.
     fault: Option<Fault>,
 }
 
@@ -86,7 +101,9 @@ impl<'de> Visitor<'de> for &mut Reading<'de> {
 
 /// One entry of the list and its place in it.
 struct Entry<'f> {
+    /// Its place, the first being 0.
     at: usize,
+    /// Where to put what is wrong with it.
     fault: &'f mut Option<Fault>,
 }
 

@@ -10,9 +10,8 @@
 //! text; and a space after the JSON changes the checksum. So the loop ends for every text, also for one that deflate
 //! cannot compress and would store as it is.
 
-use super::marker::MARKER;
+use super::marker::{MARKER, find_marker};
 use flate2::{Compress, Compression, FlushCompress, Status};
-use memchr::memmem;
 use std::cell::RefCell;
 
 /// Texts shorter than this are stored, not deflated.
@@ -47,24 +46,23 @@ fn append_stored(json: &[u8], out: &mut Vec<u8>) {
     out.reserve(json.len() + HEADER.len() + 5 + TRAILER_BYTES + MARKER.len());
     for spaces in 0.. {
         out.truncate(start);
-        let spaces = vec![b' '; spaces];
-        append_member(json, &spaces, out);
+        append_member(json, spaces, out);
         // The blocks cannot hold the marker, so it would have to reach into the trailer.
         let tail = out.len() - TRAILER_BYTES - (MARKER.len() - 1);
-        if memmem::find(&out[tail.max(start)..], MARKER).is_none() {
+        if !holds_marker(&out[tail.max(start)..]) {
             break;
         }
     }
-    debug_assert!(memmem::find(&out[start..], MARKER).is_none());
+    debug_assert!(!holds_marker(&out[start..]));
 }
 
-/// Appends header, stored blocks and trailer for a text and the spaces after it.
-fn append_member(json: &[u8], spaces: &[u8], out: &mut Vec<u8>) {
+/// Appends header, stored blocks and trailer for a text and so many spaces after it.
+fn append_member(json: &[u8], spaces: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&HEADER);
     let mut rest = json;
     loop {
         let (block, after) = rest.split_at(block_bytes(rest));
-        append_block(block, after.is_empty() && spaces.is_empty(), out);
+        append_block(block, after.is_empty() && spaces == 0, out);
         rest = after;
         if rest.is_empty() {
             break;
@@ -72,17 +70,21 @@ fn append_member(json: &[u8], spaces: &[u8], out: &mut Vec<u8>) {
     }
     let mut crc = crc32fast::Hasher::new();
     crc.update(json);
-    if !spaces.is_empty() {
-        append_block(spaces, true, out);
-        crc.update(spaces);
+    for left in (0..spaces).rev() {
+        append_block(b" ", left == 0, out);
+        crc.update(b" ");
     }
-    append_trailer(crc.finalize(), json.len() + spaces.len(), out);
+    append_trailer(crc.finalize(), json.len() + spaces, out);
 }
 
 /// How much of the text goes into the next block: up to the middle of the next marker in it.
 fn block_bytes(text: &[u8]) -> usize {
     let window = &text[..text.len().min(BLOCK_BYTES_MAX)];
-    memmem::find(window, MARKER).map_or(window.len(), |at| at + 2)
+    find_marker(&mut 0, window).map_or(window.len(), |end| end - 3)
+}
+
+fn holds_marker(bytes: &[u8]) -> bool {
+    find_marker(&mut 0, bytes).is_some()
 }
 
 fn append_block(text: &[u8], last: bool, out: &mut Vec<u8>) {
@@ -104,7 +106,7 @@ fn append_deflated(json: &[u8], out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(&HEADER);
     let deflated = DEFLATE.try_with(|deflate| append_deflate_data(json, &mut deflate.borrow_mut(), out));
     append_trailer(crc32fast::hash(json), json.len(), out);
-    let sound = deflated == Ok(true) && memmem::find(&out[start..], MARKER).is_none();
+    let sound = deflated == Ok(true) && !holds_marker(&out[start..]);
     if !sound {
         out.truncate(start);
     }

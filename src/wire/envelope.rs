@@ -20,7 +20,6 @@ pub const ID_BYTES_MAX: usize = 256;
 pub const CAPS_MAX: usize = 64;
 
 /// One message, borrowed from its frame.
-#[derive(Debug)]
 pub struct Message<'a> {
     /// The session it belongs to; empty before the handshake.
     pub session: Cow<'a, str>,
@@ -41,6 +40,13 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Shows neither the session nor the data: both may hold what lets somebody in.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message {{ name: {:?}, data: {} bytes }}", self.name, self.data.get().len())
+    }
+}
+
 /// A message that was refused.
 #[derive(Debug)]
 pub struct Refused<'a> {
@@ -51,7 +57,7 @@ pub struct Refused<'a> {
 }
 
 /// The kinds of data.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Data<'a> {
     /// A list: calls.
     Calls(&'a RawValue),
@@ -159,10 +165,15 @@ fn no_object(text: &str) -> Fault {
 /// The root keys as found, the last of each.
 #[derive(Default)]
 struct Root<'a> {
+    /// `session`.
     session: Option<&'a RawValue>,
+    /// `name`.
     name: Option<&'a RawValue>,
+    /// `data`.
     data: Option<&'a RawValue>,
+    /// `__id__`.
     id: Option<&'a RawValue>,
+    /// `__caps__`.
     caps: Option<&'a RawValue>,
     /// The first key that is none of the protocol's.
     unknown: Option<String>,

@@ -83,7 +83,9 @@ pub fn prove(data: &RawValue, guests_allowed: bool) -> Result<Proof<'_>, Fault> 
 /// The keys of a handshake as found, the last of each.
 #[derive(Default)]
 struct Claim<'a> {
+    /// `user`.
     user: Option<&'a RawValue>,
+    /// `password`.
     password: Option<&'a RawValue>,
     /// Whether there are other keys.
     more: bool,

@@ -210,6 +210,26 @@ fn golden_bytes_are_read() {
     }
 }
 
+#[test]
+fn the_page_shows_golden_messages() {
+    let page = std::fs::read_to_string(path("protocol-spec/native.md")).unwrap();
+    let golden = messages();
+    let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+    let texts = blocks.iter().filter_map(|block| block.strip_prefix("json\n")).map(str::trim_end);
+    let texts: Vec<&str> = texts.filter(|text| text.starts_with("{\"session\":\"")).collect();
+    assert!(texts.len() >= 9, "{texts:#?}");
+    for text in texts {
+        assert!(golden.iter().any(|(.., known)| known == text), "{text}");
+    }
+    let frames: Vec<String> = golden.iter().map(|(.., text)| hex(&frame(text.as_bytes()))).collect();
+    let shown: Vec<&str> =
+        blocks.iter().map(|block| block.trim()).filter(|block| block.starts_with("1f8b")).collect();
+    assert_eq!(shown.len(), 3);
+    for hex in shown {
+        assert!(frames.iter().any(|known| known == hex), "{hex}");
+    }
+}
+
 /// The meaning of each golden message.
 fn check(id: &str, body: &[u8]) {
     let sent = || envelope::decode(body, 128).unwrap();

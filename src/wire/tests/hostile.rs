@@ -71,6 +71,18 @@ fn an_idle_receiver_holds_nothing_and_a_busy_one_reuses() {
 }
 
 #[test]
+fn a_receiver_and_its_frames_may_change_threads() {
+    fn is_send<T: Send + 'static>() {}
+    is_send::<Unframer>();
+    is_send::<gzip::Body>();
+    let wire = frame("x".repeat(5000).as_bytes());
+    let mut unframer = Unframer::new(wide());
+    assert!(unframer.feed(&wire[..20]).1.is_none());
+    let body = std::thread::spawn(move || unframer.feed(&wire[20..]).1).join().unwrap();
+    assert_eq!(body.unwrap().unwrap().len(), 5000);
+}
+
+#[test]
 fn limits_hold_to_the_byte() {
     for (level, text) in [(0, "{\"a\": 1}"), (6, "{\"a\": 1}"), (6, "")] {
         let wire = [member(text.as_bytes(), level), MARKER.to_vec()].concat();
@@ -311,7 +323,7 @@ fn pieces<'a>(mut wire: &'a [u8], cuts: &'a [usize]) -> Vec<&'a [u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_encoded_is_decoded(texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 1..4), cuts in cuts()) {

@@ -116,6 +116,15 @@ fn text_that_is_not_utf8() {
 }
 
 #[test]
+fn nothing_secret_is_printed() {
+    let text = r#"{"session":"hidden","name":"n","data":[{"fname":"set_password","password":"hidden"}]}"#;
+    let message = envelope::decode(text.as_bytes(), DEPTH).unwrap();
+    let calls = call::parse(message.data, 1).unwrap();
+    assert_eq!(format!("{message:?}"), "Message { name: \"n\", data: 46 bytes }");
+    assert_eq!(format!("{calls:?}"), "[Call { fname: \"set_password\", args: [\"password\"] }]");
+}
+
+#[test]
 fn commands_by_name_and_number() {
     let command = |text: &str| match Data::of(raw(text)) {
         Data::Command(command) => Some(command.word()),

@@ -1,0 +1,204 @@
+//! Plain boards without neighbours: any free one is as good as another, so the wear is spread.
+//!
+//! Free boards stand in a queue; a board that comes back joins its end.
+
+use std::collections::BTreeSet;
+
+use super::request::{Impossible, Placement, Request, Size};
+use super::{BoardIndex, Hold};
+
+/// A pool of boards, known by their position in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The boards, by position.
+    boards: Vec<Slot>,
+    /// The free boards, longest idle first.
+    idle: BTreeSet<(u64, BoardIndex)>,
+    /// How many boards are not dead.
+    alive: u32,
+    /// The number the next board to come back gets.
+    next_return: u64,
+}
+
+/// What is known of one board.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Slot {
+    /// When it was last given back, as a running number; 0 for never.
+    returned: u64,
+    /// It is lent.
+    taken: bool,
+    /// It is dead.
+    dead: bool,
+    /// It is out of service.
+    out_of_service: bool,
+}
+
+impl Slot {
+    /// Whether it can be lent now.
+    fn is_free(self) -> bool {
+        !self.taken && !self.dead && !self.out_of_service
+    }
+}
+
+impl Pool {
+    /// A pool of so many boards, all free.
+    pub fn new(count: u32) -> Pool {
+        let idle = (0..count).map(|at| (0, BoardIndex(at))).collect();
+        Pool { boards: vec![Slot::default(); count as usize], idle, alive: count, next_return: 1 }
+    }
+
+    /// How many boards the pool has, dead ones too.
+    pub fn board_count(&self) -> u32 {
+        self.boards.len() as u32
+    }
+
+    /// How many boards can be lent now.
+    pub fn free_count(&self) -> u32 {
+        self.idle.len() as u32
+    }
+
+    /// Whether the request can be met once every board is back.
+    pub fn possible(&self, request: &Request) -> Result<(), Impossible> {
+        if request.require_torus {
+            return Err(Impossible::TorusOfBoards);
+        }
+        match &request.size {
+            Size::Triads { .. } => Err(Impossible::TriadsOfPool),
+            Size::Named(names) if names.is_empty() => Err(Impossible::Nothing),
+            Size::Named(names) => names.iter().try_for_each(|name| self.named_possible(*name)),
+            Size::Board => self.count_possible(1),
+            Size::Count(0) => Err(Impossible::Nothing),
+            Size::Count(count) => self.count_possible(*count),
+        }
+    }
+
+    /// Boards that meet the request now: named ones, or those longest idle.
+    pub fn find(&self, request: &Request, holds: &[&Hold]) -> Option<Placement> {
+        self.possible(request).ok()?;
+        let held = |board: BoardIndex| holds.iter().any(|hold| hold.contains(board));
+        let mut boards: Vec<BoardIndex> = match &request.size {
+            Size::Named(names) => {
+                let all_free = names.iter().all(|name| self.is_free(*name) && !held(*name));
+                all_free.then(|| names.clone())?
+            }
+            size => {
+                let count = wanted(size) as usize;
+                let free = self.idle.iter().map(|(_, board)| *board).filter(|board| !held(*board));
+                let boards: Vec<_> = free.take(count).collect();
+                (boards.len() == count).then_some(boards)?
+            }
+        };
+        boards.sort_unstable();
+        boards.dedup();
+        Some(Placement { boards, region: None })
+    }
+
+    /// The boards that the request would get the earliest.
+    pub fn hold(&self, request: &Request, until: &dyn Fn(BoardIndex) -> u64) -> Option<Hold> {
+        self.possible(request).ok()?;
+        let mut boards: Vec<BoardIndex> = match &request.size {
+            Size::Named(names) => names.clone(),
+            size => {
+                let count = wanted(size) as usize;
+                let alive = (0..self.board_count()).map(BoardIndex).filter(|board| !self.is_dead(*board));
+                let mut waits: Vec<_> = alive
+                    .map(|board| {
+                        let free = self.is_free(board);
+                        let slot = self.boards[board.0 as usize];
+                        (if free { 0 } else { until(board) }, !free, slot.returned, board)
+                    })
+                    .collect();
+                if waits.len() > count {
+                    waits.select_nth_unstable(count);
+                }
+                waits.into_iter().take(count).map(|(_, _, _, board)| board).collect()
+            }
+        };
+        boards.sort_unstable();
+        boards.dedup();
+        Some(Hold::on_boards(boards))
+    }
+
+    /// Marks boards as lent.
+    pub fn take(&mut self, boards: &[BoardIndex]) {
+        for board in boards {
+            debug_assert!(!self.slot(*board).taken, "board {} is taken twice", board.0);
+            self.change(*board, |slot| slot.taken = true);
+        }
+    }
+
+    /// Marks boards as back; they join the end of the queue in this order.
+    pub fn give_back(&mut self, boards: &[BoardIndex]) {
+        for board in boards {
+            debug_assert!(self.slot(*board).taken, "board {} is given back twice", board.0);
+            let returned = self.next_return;
+            self.next_return += 1;
+            self.change(*board, |slot| (slot.taken, slot.returned) = (false, returned));
+        }
+    }
+
+    /// Takes a board out of service, or back into it.
+    pub fn set_out_of_service(&mut self, board: BoardIndex, out: bool) {
+        self.change(board, |slot| slot.out_of_service = out);
+    }
+
+    /// Declares a board dead, or alive.
+    pub fn set_dead(&mut self, board: BoardIndex, dead: bool) {
+        let before = self.slot(board).dead;
+        self.change(board, |slot| slot.dead = dead);
+        if (board.0 as usize) < self.boards.len() {
+            self.alive = self.alive + u32::from(before) - u32::from(dead);
+        }
+    }
+
+    /// Whether a board can be lent now.
+    pub fn is_free(&self, board: BoardIndex) -> bool {
+        (board.0 as usize) < self.boards.len() && self.slot(board).is_free()
+    }
+
+    /// Whether a board is dead.
+    pub fn is_dead(&self, board: BoardIndex) -> bool {
+        self.slot(board).dead
+    }
+
+    /// What is known of a board; of one the pool has not, that it is as new.
+    fn slot(&self, board: BoardIndex) -> Slot {
+        self.boards.get(board.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// Changes a board and its place in the queue.
+    fn change(&mut self, board: BoardIndex, change: impl FnOnce(&mut Slot)) {
+        let Some(slot) = self.boards.get_mut(board.0 as usize) else { return };
+        self.idle.remove(&(slot.returned, board));
+        change(slot);
+        if slot.is_free() {
+            self.idle.insert((slot.returned, board));
+        }
+    }
+
+    /// Whether a named board can ever be lent.
+    fn named_possible(&self, board: BoardIndex) -> Result<(), Impossible> {
+        match self.boards.get(board.0 as usize) {
+            None => Err(Impossible::NamedUnknown(board)),
+            Some(slot) if slot.dead => Err(Impossible::NamedDead(board)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether so many boards are alive.
+    fn count_possible(&self, asked: u32) -> Result<(), Impossible> {
+        if asked > self.board_count() {
+            return Err(Impossible::Count { asked, boards: self.board_count() });
+        }
+        let alive = self.alive;
+        if asked > alive { Err(Impossible::Alive { asked, alive }) } else { Ok(()) }
+    }
+}
+
+/// How many boards a size that names none asks for.
+fn wanted(size: &Size) -> u32 {
+    match size {
+        Size::Count(count) => *count,
+        _ => 1,
+    }
+}

@@ -1,0 +1,312 @@
+//! Which of the free rectangles to give: those that meet the terms, and of them the one that spoils least.
+//!
+//! A rectangle that cannot slide along either side leaves no useless gap, so only such are compared; the
+//! one with the most of its outline against walls, taken or broken triads wins, which keeps the large free
+//! squares whole. Rectangles in which every board works are tried before those that merely stay in the limits.
+//!
+//! Work is bounded (`LOOKS_MAX`, `EFFORT_WORDS_MAX`). The bounds are far beyond what small machines need; on
+//! a large machine full of faults a search that meets the second bound may miss a place, but never one in a
+//! corner of the machine: what spalloc's server holds possible is always found on an empty machine.
+
+use std::ops::ControlFlow;
+
+use super::fabric::{DeadLinks, Fabric, Reach};
+use super::free_space::{Corners, FreeSpace};
+use super::plane::{WORD_BITS, bits_of};
+use super::request::{Region, Request};
+use super::shape::shapes;
+use super::torus::{TRIAD_BOARDS, Torus, Triad};
+use super::{BoardIndex, Placement};
+
+/// Triads and words looked at, at most, to compare places of one size.
+const LOOKS_MAX: u32 = 16_384;
+/// Words looked at, at most, to judge places with faults in one search.
+const EFFORT_WORDS_MAX: u64 = 1 << 19;
+
+/// A machine as one kind of search sees it.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// Its size.
+    pub torus: Torus,
+    /// Its dead links.
+    pub links: &'a DeadLinks,
+    /// The boards that count as working.
+    pub fabric: &'a Fabric,
+    /// Triads that may be used, and of which all boards work.
+    pub whole: &'a FreeSpace,
+    /// Triads that may be used.
+    pub open: &'a FreeSpace,
+}
+
+/// What a rectangle must meet.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Boards asked for; `None` is all of the rectangle.
+    pub wanted: Option<u32>,
+    /// How many of them may be missing.
+    pub missing_max: Option<u32>,
+    /// How many links between them may be dead.
+    pub dead_links_max: Option<u32>,
+    /// Whether some link must wrap, and dead links that wrap count.
+    pub torus: bool,
+}
+
+impl Terms {
+    /// The terms of a request for so many boards, or for all of a rectangle.
+    pub fn of(request: &Request, wanted: Option<u32>) -> Terms {
+        let Request { max_dead_boards, max_dead_links, require_torus, .. } = *request;
+        Terms { wanted, missing_max: max_dead_boards, dead_links_max: max_dead_links, torus: require_torus }
+    }
+
+    /// Boards that a region should have.
+    fn wanted_of(&self, region: Region) -> u32 {
+        self.wanted.unwrap_or(region.triads() * TRIAD_BOARDS)
+    }
+}
+
+/// A rectangle that meets the terms.
+pub struct Found {
+    /// The rectangle.
+    pub region: Region,
+    /// Boards asked for that it does not have.
+    pub missing: u32,
+    /// Triads of its outline that touch neither a wall nor what is in use.
+    exposed: u32,
+    /// The boards reached; `None` is all.
+    reach: Option<Reach>,
+}
+
+impl Found {
+    /// The boards and the rectangle.
+    pub fn placement(&self, torus: Torus) -> Placement {
+        let boards = match &self.reach {
+            Some(reach) => reach.boards(torus),
+            None => all_boards(torus, self.region),
+        };
+        Placement { boards, region: Some(self.region) }
+    }
+
+    /// Less is better: complete before incomplete, snug before exposed.
+    fn rank(&self) -> (u32, u32) {
+        (self.missing, self.exposed)
+    }
+}
+
+/// All boards of a region, sorted.
+fn all_boards(torus: Torus, region: Region) -> Vec<BoardIndex> {
+    let mut boards = Vec::with_capacity((region.triads() * TRIAD_BOARDS) as usize);
+    for x in region.x..region.x + region.width {
+        let first = torus.index(Triad::new(x, region.y, 0)).0;
+        boards.extend((first..first + region.height * TRIAD_BOARDS).map(BoardIndex));
+    }
+    boards
+}
+
+/// One search on one ground.
+pub struct Search<'a> {
+    /// Where.
+    ground: Ground<'a>,
+    /// Regions that must not be touched.
+    closed: &'a [Region],
+    /// What must be met.
+    pub terms: Terms,
+    /// Words that may still be looked at to judge places with faults.
+    effort_left: u64,
+    /// The fewest boards missing in a place that was refused for it.
+    pub least_missing: Option<u32>,
+    /// The fewest dead links in a place that had boards enough.
+    pub least_dead_links: Option<u32>,
+}
+
+impl<'a> Search<'a> {
+    /// A search that has not begun.
+    pub fn new(ground: Ground<'a>, closed: &'a [Region], terms: Terms) -> Search<'a> {
+        let effort_left = EFFORT_WORDS_MAX;
+        Search { ground, closed, terms, effort_left, least_missing: None, least_dead_links: None }
+    }
+
+    /// A place for exactly this rectangle.
+    pub fn rectangle(&mut self, width: u32, height: u32) -> Option<Found> {
+        self.complete(width, height).or_else(|| self.incomplete(width, height))
+    }
+
+    /// A place for this many boards in a rectangle that is square enough: least surplus first, then squarest.
+    pub fn count(&mut self, boards: u32, min_ratio: f64) -> Option<Found> {
+        let Torus { width, height } = self.ground.torus;
+        let sound = self.ground.fabric.faulty.count() == 0;
+        let shapes = shapes(boards.div_ceil(TRIAD_BOARDS), min_ratio, width, height, sound);
+        let ways = |shape: &super::shape::Shape| shape.laid_in(width, height).collect::<Vec<_>>();
+        for shape in &shapes {
+            let found = ways(shape).into_iter().filter_map(|(w, h)| self.enough(w, h));
+            if let Some(found) = found.min_by_key(Found::rank) {
+                return Some(found);
+            }
+        }
+        let mut ways = shapes.iter().flat_map(ways);
+        ways.find_map(|(w, h)| self.incomplete(w, h))
+    }
+
+    /// The best place in which every board works.
+    fn complete(&mut self, width: u32, height: u32) -> Option<Found> {
+        self.best_in(self.ground.whole, width, height)
+    }
+
+    /// The best place with faults inside the limits.
+    fn incomplete(&mut self, width: u32, height: u32) -> Option<Found> {
+        let rectangle = width * height * TRIAD_BOARDS;
+        let surplus = rectangle.saturating_sub(self.terms.wanted.unwrap_or(rectangle));
+        let tolerant = surplus > 0 || self.terms.missing_max != Some(0);
+        if !tolerant || self.ground.fabric.faulty.count() == 0 {
+            return None;
+        }
+        self.best_in(self.ground.open, width, height)
+    }
+
+    /// A place with all boards that are wanted, perhaps thanks to the rectangle's surplus.
+    fn enough(&mut self, width: u32, height: u32) -> Option<Found> {
+        let found = self.complete(width, height);
+        if found.is_some() || self.terms.missing_max == Some(0) {
+            return found.or_else(|| self.incomplete(width, height));
+        }
+        let missing_max = self.terms.missing_max.replace(0);
+        let found = self.incomplete(width, height);
+        self.terms.missing_max = missing_max;
+        found
+    }
+
+    /// The best of the places that cannot slide, or else any.
+    fn best_in(&mut self, space: &FreeSpace, width: u32, height: u32) -> Option<Found> {
+        let (mut best, mut looks, mut any) = (None, LOOKS_MAX, false);
+        space.each_corner(width, height, self.closed, |corners| {
+            any = true;
+            self.compare_column(corners, width, height, &mut looks, &mut best)
+        });
+        if best.is_none() && any {
+            return self.first_in(space, width, height);
+        }
+        best
+    }
+
+    /// Compares the places that begin in one column with the best so far.
+    fn compare_column(
+        &mut self,
+        corners: Corners,
+        width: u32,
+        height: u32,
+        looks: &mut u32,
+        best: &mut Option<Found>,
+    ) -> ControlFlow<()> {
+        for (word, bits) in (0..).zip(corners.tight()) {
+            for bit in bits_of(bits) {
+                let region = Region { x: corners.x, y: word * WORD_BITS + bit, width, height };
+                self.compare(region, best);
+                *looks = looks.saturating_sub(4 + width + height / WORD_BITS);
+                if *looks == 0 || best.as_ref().is_some_and(|found| found.rank() == (0, 0)) {
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Keeps the better of a place and the best so far.
+    fn compare(&mut self, region: Region, best: &mut Option<Found>) {
+        let exposed = 2 * (region.width + region.height) - self.ground.whole.contact(region);
+        if best.as_ref().is_some_and(|best| best.rank() <= (0, exposed)) {
+            return;
+        }
+        if let Some(mut found) = self.judge(region) {
+            found.exposed = exposed;
+            if best.as_ref().is_none_or(|best| found.rank() < best.rank()) {
+                *best = Some(found);
+            }
+        }
+    }
+
+    /// The first place that meets the terms: in a corner of the machine, then anywhere.
+    fn first_in(&mut self, space: &FreeSpace, width: u32, height: u32) -> Option<Found> {
+        if let Some(found) = self.in_machine_corner(space, width, height) {
+            return Some(found);
+        }
+        let mut first = None;
+        space.each_corner(width, height, self.closed, |corners| {
+            for (word, bits) in (0..).zip(corners.all()) {
+                for bit in bits_of(bits) {
+                    let region = Region { x: corners.x, y: word * WORD_BITS + bit, width, height };
+                    first = self.judge(region);
+                    if first.is_some() || self.effort_left == 0 {
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        first
+    }
+
+    /// A place in one of the machine's four corners; judged whatever effort it takes.
+    pub fn in_machine_corner(&mut self, space: &FreeSpace, width: u32, height: u32) -> Option<Found> {
+        let Torus { width: machine_width, height: machine_height } = self.ground.torus;
+        let (far_x, far_y) = (machine_width.checked_sub(width)?, machine_height.checked_sub(height)?);
+        let effort_left = std::mem::replace(&mut self.effort_left, u64::MAX);
+        let corners = [(0, 0), (0, far_y), (far_x, 0), (far_x, far_y)];
+        let found = corners.into_iter().find_map(|(x, y)| {
+            let region = Region { x, y, width, height };
+            let clear = self.closed.iter().all(|closed| !overlap(*closed, region));
+            if clear && space.is_free(region) { self.judge(region) } else { None }
+        });
+        self.effort_left = effort_left;
+        found
+    }
+
+    /// Whether a free rectangle meets the terms.
+    pub fn judge(&mut self, region: Region) -> Option<Found> {
+        let fabric = self.ground.fabric;
+        if !fabric.faulty.any_in_region(region) {
+            return Some(Found { region, missing: 0, exposed: 0, reach: None });
+        }
+        let corner = Triad::new(region.x, region.y, 0);
+        if self.effort_left == 0 || !fabric.works(corner) {
+            return None;
+        }
+        let wanted = self.terms.wanted_of(region);
+        self.spend(u64::from(region.width) * u64::from(4 + region.height / WORD_BITS * 4));
+        self.missing(wanted, fabric.count_working(region))?;
+        let reach = Reach::new(self.ground.torus, fabric, self.ground.links, region);
+        self.spend(reach.effort);
+        let missing = self.missing(wanted, reach.count())?;
+        if self.terms.torus && !reach.wraps() {
+            return None;
+        }
+        self.check_links(&reach)?;
+        Some(Found { region, missing, exposed: 0, reach: Some(reach) })
+    }
+
+    /// How many boards are missing when there are so many; nothing, and a note of it, when that is too many.
+    fn missing(&mut self, wanted: u32, there: u32) -> Option<u32> {
+        let missing = wanted.saturating_sub(there);
+        if self.terms.missing_max.is_none_or(|max| missing <= max) {
+            return Some(missing);
+        }
+        self.least_missing = Some(self.least_missing.unwrap_or(u32::MAX).min(missing));
+        None
+    }
+
+    /// Nothing when too many links between the boards are dead.
+    fn check_links(&mut self, reach: &Reach) -> Option<()> {
+        let Some(max) = self.terms.dead_links_max else { return Some(()) };
+        let dead = reach.dead_links(self.terms.torus);
+        self.least_dead_links = Some(self.least_dead_links.unwrap_or(u32::MAX).min(dead));
+        (dead <= max).then_some(())
+    }
+
+    /// Counts effort.
+    fn spend(&mut self, words: u64) {
+        self.effort_left = self.effort_left.saturating_sub(words);
+    }
+}
+
+/// Whether two regions share a triad.
+pub fn overlap(a: Region, b: Region) -> bool {
+    a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height
+}

@@ -1,0 +1,446 @@
+//! One connection of the native door: bytes in, frames to the conversation, answers out in one write.
+//!
+//! One task per connection, none per message. All that a connection waits for (bytes, room to write, answers
+//! that take time, somebody ringing its bell, a deadline) is polled in one place, `poll`; whatever can be
+//! answered at once is answered within it, without an `await` between the read and the write. An idle
+//! connection holds no buffer.
+
+use super::bell::Bell;
+use super::conversation::{Conversation, Handled, Later};
+use super::house::{House, Poke};
+use crate::clock::Moment;
+use crate::error::{Code, Fault};
+use crate::wire::frame::Unframer;
+use async_io::Async;
+use futures_util::Stream;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use rustix::net::sockopt::{set_tcp_nodelay, set_tcp_quickack};
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// Bytes read at once, into a buffer that all connections of a thread share.
+const READ_BYTES: usize = 64 * 1024;
+
+/// So many reads in a row, then the other connections of the thread have their turn.
+const READS_IN_A_ROW_MAX: usize = 16;
+
+/// A buffer that grew beyond this is given back once it is empty.
+const OUT_BYTES_KEPT: usize = 4 * 1024;
+
+/// While this much is unsent nothing more is read: who does not read is not served.
+const OUT_BYTES_PAUSE: usize = 256 * 1024;
+
+/// How long a frame may stand still at a marker before it counts as cut short: a peer that searches for the
+/// marker alone would have ended it there.
+const STALL_MS: u64 = 300;
+
+/// How long we wait for a peer to take its last answer after we have said all.
+const LINGER_MS: u64 = 1000;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// See above.
+pub struct Connection {
+    house: Arc<House>,
+    number: u64,
+    stream: Async<TcpStream>,
+    unframer: Unframer,
+    conversation: Conversation,
+    bell: Arc<Bell>,
+    out: Vec<u8>,
+    sent: usize,
+    /// Bytes that came while no frame could be taken.
+    rest: Vec<u8>,
+    /// Answers that take time and must leave in the order of their requests.
+    ordered: FuturesOrdered<Later>,
+    /// Answers that take time and carry an id, so that they may leave as they come.
+    unordered: FuturesUnordered<Later>,
+    /// A hand-shake that is being checked; nothing after it is looked at before it is over.
+    barrier: Option<Later>,
+    /// The last read left the socket empty.
+    drained: bool,
+    /// The last write left the socket full.
+    blocked: bool,
+    phase: Phase,
+    deadline: Option<Deadline>,
+}
+
+/// How far the connection has come.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// Messages are taken.
+    Open,
+    /// Nothing more is taken; what was taken is answered.
+    Closing,
+    /// All is said; we wait for the peer to have read it.
+    Lingering,
+}
+
+/// What a connection is not given more time for.
+#[derive(Clone, Copy, PartialEq)]
+enum Why {
+    /// It never named a session and says nothing.
+    Idle,
+    /// It never named a session and does not finish its frame.
+    Handshake,
+    /// Its frame stands still at a marker.
+    Stall,
+    /// Its last answer is not taken.
+    Linger,
+}
+
+/// A moment after which something is done.
+struct Deadline {
+    why: Why,
+    sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(house: Arc<House>, stream: Async<TcpStream>, peer: SocketAddr, number: u64) -> Connection {
+        // A socket without it only answers later.
+        let _ = set_tcp_nodelay(&stream, true);
+        let bell = house.enter(number);
+        let unframer = Unframer::new(house.frame_limits());
+        let conversation = Conversation::new(house.clone(), peer, number, bell.clone());
+        Connection {
+            house,
+            number,
+            stream,
+            unframer,
+            conversation,
+            bell,
+            out: Vec::new(),
+            sent: 0,
+            rest: Vec::new(),
+            ordered: FuturesOrdered::new(),
+            unordered: FuturesUnordered::new(),
+            barrier: None,
+            drained: true,
+            blocked: false,
+            phase: Phase::Open,
+            deadline: None,
+        }
+    }
+
+    /// Greets, and serves until it is over.
+    pub async fn run(mut self) {
+        self.conversation.greet(&mut self.out);
+        self.set_deadline(Some(Why::Idle));
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    /// Refuses a peer for whom there is no room: one error, then nothing.
+    pub async fn refuse(mut self, fault: &Fault) {
+        self.conversation.push_error(fault, &mut self.out);
+        self.close();
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..READS_IN_A_ROW_MAX {
+            self.take_answers(cx);
+            if self.bell.poll_rung(cx).is_ready() {
+                self.take_pokes();
+            }
+            if self.poll_write(cx).is_err() || self.is_over() {
+                return Poll::Ready(());
+            }
+            self.watch_time(cx);
+            match self.poll_read(cx) {
+                Poll::Pending if self.has_answers() => {}
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether something to say came up that is not on its way yet.
+    fn has_answers(&self) -> bool {
+        !self.blocked && !self.out.is_empty()
+    }
+
+    /// Collects answers that took time.
+    fn take_answers(&mut self, cx: &mut Context<'_>) {
+        if let Some(barrier) = &mut self.barrier {
+            if let Poll::Ready(answer) = barrier.as_mut().poll(cx) {
+                self.barrier = None;
+                self.conversation.finish(answer, &mut self.out);
+                self.set_deadline(None);
+            }
+        }
+        while !self.ordered.is_empty() {
+            let Poll::Ready(Some(answer)) = Pin::new(&mut self.ordered).poll_next(cx) else { break };
+            self.conversation.finish(answer, &mut self.out);
+        }
+        while !self.unordered.is_empty() {
+            let Poll::Ready(Some(answer)) = Pin::new(&mut self.unordered).poll_next(cx) else { break };
+            self.conversation.finish(answer, &mut self.out);
+        }
+    }
+
+    /// Takes in what others want of this connection.
+    fn take_pokes(&mut self) {
+        for poke in self.house.pokes_of(self.number) {
+            match poke {
+                Poke::Command(command) if self.phase == Phase::Open => {
+                    self.conversation.push_command(command, &mut self.out);
+                    self.close();
+                }
+                Poke::Command(_) => {}
+                Poke::Close => self.close(),
+            }
+        }
+        self.conversation.push_notices(&mut self.out);
+    }
+
+    /// Takes no more messages.
+    fn close(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+            self.rest = Vec::new();
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.ordered.is_empty() && self.unordered.is_empty() && self.barrier.is_none() && self.out.is_empty()
+    }
+
+    /// Whether there is nothing left to do; on the way, says good-bye.
+    fn is_over(&mut self) -> bool {
+        if self.phase == Phase::Closing && self.is_answered() {
+            if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
+                return true;
+            }
+            self.phase = Phase::Lingering;
+            self.set_deadline(Some(Why::Linger));
+        }
+        false
+    }
+
+    /// Sends what there is to send; registers for more room when there is none.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), ()> {
+        self.blocked = false;
+        while self.sent < self.out.len() {
+            match self.stream.get_ref().write(&self.out[self.sent..]) {
+                Ok(0) => return Err(()),
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.stream.poll_writable(cx).is_pending() {
+                        self.blocked = true;
+                        return self.keep_unsent();
+                    }
+                }
+                Err(_) => return Err(()),
+            }
+        }
+        (self.out, self.sent) = (emptied(std::mem::take(&mut self.out)), 0);
+        Ok(())
+    }
+
+    /// The peer does not take what it asked for: up to the limit it is kept.
+    fn keep_unsent(&mut self) -> Result<(), ()> {
+        self.out.drain(..self.sent);
+        self.sent = 0;
+        let max = self.house.config().limits.output_bytes_max;
+        if self.out.len() <= max {
+            return Ok(());
+        }
+        tracing::info!(peer = %self.conversation.peer(), "closed: {} (limits.output_bytes_max = {max})", Code::SLOW_READER.row().meaning);
+        Err(())
+    }
+
+    /// Reads and takes every complete frame that is there.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        if self.phase == Phase::Open && !self.may_take() {
+            return Poll::Pending;
+        }
+        if !self.rest.is_empty() && self.phase == Phase::Open {
+            let rest = std::mem::take(&mut self.rest);
+            self.take_bytes(&rest);
+            return Poll::Ready(Ok(()));
+        }
+        if self.phase == Phase::Closing {
+            return Poll::Pending;
+        }
+        READ.with_borrow_mut(|buffer| loop {
+            if self.drained {
+                let readable = ready!(self.stream.poll_readable(cx));
+                if readable.is_err() {
+                    return Poll::Ready(Err(()));
+                }
+                self.drained = false;
+            }
+            match self.stream.get_ref().read(buffer) {
+                Ok(0) if self.phase == Phase::Lingering => return Poll::Ready(Err(())),
+                Ok(0) => {
+                    self.close();
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(bytes) => {
+                    self.drained = bytes < buffer.len();
+                    self.take_bytes(&buffer[..bytes]);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained = true,
+                Err(_) => return Poll::Ready(Err(())),
+            }
+        })
+    }
+
+    /// Whether another message may be taken now.
+    fn may_take(&self) -> bool {
+        let in_flight = self.ordered.len() + self.unordered.len();
+        self.barrier.is_none()
+            && self.out.len() - self.sent < OUT_BYTES_PAUSE
+            && in_flight < self.house.config().limits.in_flight_max
+    }
+
+    fn take_bytes(&mut self, mut input: &[u8]) {
+        if self.phase == Phase::Lingering {
+            return;
+        }
+        let mut frames = 0;
+        while !input.is_empty() && self.phase == Phase::Open {
+            if frames > 0 && !self.may_take() {
+                self.rest = input.to_vec();
+                return;
+            }
+            let (read, frame) = self.unframer.feed(input);
+            input = &input[read..];
+            match frame {
+                None => break,
+                Some(Ok(body)) => self.take_frame(&body),
+                Some(Err(error)) => self.take_frame_error(error),
+            }
+            frames += 1;
+        }
+        if frames == 0 {
+            // A peer that sends its frame in two pieces waits for our acknowledgement in between.
+            let _ = set_tcp_quickack(&self.stream, true);
+        }
+        self.set_frame_deadline();
+    }
+
+    fn take_frame_error(&mut self, error: crate::wire::FrameError) {
+        let fault = Fault::new(error.code(), error.to_string());
+        self.answer_in_order(|conversation, out| conversation.push_error(&fault, out));
+        if !error.goes_on() {
+            self.close();
+        }
+    }
+
+    fn take_frame(&mut self, body: &[u8]) {
+        let waiting = !self.ordered.is_empty() || !self.unordered.is_empty();
+        let start = self.out.len();
+        match self.conversation.handle(body, waiting, &mut self.out) {
+            Handled::Answered { has_id } => {
+                if !has_id && !self.ordered.is_empty() {
+                    let answer = self.out.split_off(start);
+                    self.ordered.push_back(Box::pin(std::future::ready(answer.into())));
+                }
+            }
+            Handled::Later { has_id: true, answer } => self.unordered.push(answer),
+            Handled::Later { has_id: false, answer } => self.ordered.push_back(answer),
+            Handled::Handshake(answer) => self.barrier = Some(answer),
+            Handled::Quit => self.close(),
+        }
+    }
+
+    /// Says something in its turn, after the answers that are still to come.
+    fn answer_in_order(&mut self, say: impl FnOnce(&mut Conversation, &mut Vec<u8>)) {
+        if self.ordered.is_empty() {
+            say(&mut self.conversation, &mut self.out);
+        } else {
+            let mut answer = Vec::new();
+            say(&mut self.conversation, &mut answer);
+            self.ordered.push_back(Box::pin(std::future::ready(answer.into())));
+        }
+    }
+
+    /// What the peer must do next, and by when.
+    fn set_frame_deadline(&mut self) {
+        let why = match self.phase {
+            Phase::Open if self.unframer.stalled_at_marker() => Some(Why::Stall),
+            Phase::Open if self.conversation.is_known() => None,
+            Phase::Open if self.unframer.mid_frame() => Some(Why::Handshake),
+            Phase::Open => Some(Why::Idle),
+            Phase::Closing => None,
+            Phase::Lingering => return,
+        };
+        self.set_deadline(why);
+    }
+
+    fn set_deadline(&mut self, why: Option<Why>) {
+        let running = self.deadline.as_ref().map(|deadline| deadline.why);
+        if running == why && why != Some(Why::Idle) && why != Some(Why::Stall) {
+            return;
+        }
+        let limits = self.house.config().limits.clone();
+        self.deadline = why.map(|why| {
+            let ms = match why {
+                Why::Idle => limits.idle_ms,
+                Why::Handshake => limits.handshake_ms,
+                Why::Stall => STALL_MS,
+                Why::Linger => LINGER_MS,
+            };
+            let (clock, until) = (self.house.clock.clone(), self.house.clock.now().plus_ms(ms));
+            Deadline { why, sleep: Box::pin(async move { sleep(clock, until).await }) }
+        });
+    }
+
+    /// Acts when the time is up.
+    fn watch_time(&mut self, cx: &mut Context<'_>) {
+        let Some(deadline) = &mut self.deadline else { return };
+        if deadline.sleep.as_mut().poll(cx).is_pending() {
+            return;
+        }
+        let why = deadline.why;
+        self.deadline = None;
+        match why {
+            Why::Stall => {
+                let error = self.unframer.give_up();
+                self.take_frame_error(error);
+                self.set_frame_deadline();
+            }
+            Why::Idle => self.time_out(Code::IDLE_TIME),
+            Why::Handshake => self.time_out(Code::HANDSHAKE_TIME),
+            Why::Linger => {
+                let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    fn time_out(&mut self, code: Code) {
+        self.conversation.push_error(&Fault::new(code, code.row().meaning), &mut self.out);
+        self.close();
+    }
+}
+
+async fn sleep(clock: crate::clock::Clock, until: Moment) {
+    clock.sleep_until(until).await
+}
+
+/// An empty buffer: the same one, unless it grew too large to keep.
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    if buffer.capacity() > OUT_BYTES_KEPT { Vec::new() } else { buffer }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.house.leave(self.number, self.conversation.peer().ip());
+    }
+}

@@ -1,0 +1,389 @@
+//! What one message comes to: who speaks, what is asked, what can be answered on the spot and what takes time.
+//!
+//! A message whose calls only read is answered at once, from the lab as last kept. A message with a wish goes
+//! to the desk as one visit; what takes longer still (waiting for a job, asking a board) follows after the
+//! visit. The session is taken from each message, never from the socket.
+
+use super::bell::Bell;
+use super::errand::{Errand, Waits};
+use super::herald::Watcher;
+use super::house::{End, House, Poke};
+use super::login::{self, Claim};
+use super::quick;
+use crate::config::Config;
+use crate::error::{Code, Fault};
+use crate::lab::command::{Caller, Command};
+use crate::lab::fact::{SessionEnd, SessionKey};
+use crate::service::{self, Planned, Watched};
+use crate::session::{Found, Session, SessionId};
+use crate::user::Role;
+use crate::wire::answer::Envelope;
+use crate::wire::envelope::{self, Data, Message};
+use crate::wire::handshake::{self, ACCEPTED, Proof};
+use crate::wire::{self, call};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A client that lists this in its hand-shake hears of every change of jobs and machines without asking again.
+const CAP_NOTICES: &str = "notices";
+
+thread_local! {
+    /// Where the text of an answer is built before it is framed.
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A text buffer that grew beyond this is given back.
+const TEXT_BYTES_KEPT: usize = 256 * 1024;
+
+/// An answer that takes time.
+pub type Later = Pin<Box<dyn Future<Output = Said> + Send>>;
+
+/// A framed answer, and the session it opened if it did.
+pub struct Said {
+    frame: Vec<u8>,
+    session: Option<SessionId>,
+}
+
+impl From<Vec<u8>> for Said {
+    fn from(frame: Vec<u8>) -> Said {
+        Said { frame, session: None }
+    }
+}
+
+/// What a message came to.
+pub enum Handled {
+    /// Its answer is in the buffer.
+    Answered {
+        /// Whether it carries an id, and so may leave before earlier ones.
+        has_id: bool,
+    },
+    /// Its answer takes time.
+    Later {
+        /// Whether it carries an id.
+        has_id: bool,
+        /// The answer.
+        answer: Later,
+    },
+    /// It is a hand-shake that is being checked: nothing else is taken before it is over.
+    Handshake(Later),
+    /// It ended the server; its answer is in the buffer.
+    Quit,
+}
+
+/// See above.
+pub struct Conversation {
+    house: Arc<House>,
+    peer: SocketAddr,
+    number: u64,
+    bell: Arc<Bell>,
+    /// The last session that was named here, which errors without a session and broadcasts carry.
+    last_session: String,
+    watcher: Option<Watcher>,
+    waits: Waits,
+}
+
+impl Conversation {
+    /// A conversation with somebody who has said nothing yet; `bell` wakes the connection it is held on.
+    pub fn new(house: Arc<House>, peer: SocketAddr, number: u64, bell: Arc<Bell>) -> Conversation {
+        let (last_session, watcher, waits) = (String::new(), None, Waits::default());
+        Conversation { house, peer, number, bell, last_session, watcher, waits }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether a living session was ever named here.
+    pub fn is_known(&self) -> bool {
+        !self.last_session.is_empty()
+    }
+
+    /// Says the first word.
+    pub fn greet(&self, out: &mut Vec<u8>) {
+        let greeting = self.house.greeting();
+        framed(out, |text| self.envelope("", None, &self.house.config()).push_data(text, &greeting));
+    }
+
+    /// Refuses something that was no message.
+    pub fn push_error(&self, fault: &Fault, out: &mut Vec<u8>) {
+        self.refuse(&self.last_session, None, fault, out);
+    }
+
+    /// Passes on a command that somebody else gave.
+    pub fn push_command(&self, command: envelope::Command, out: &mut Vec<u8>) {
+        framed(out, |text| self.envelope(&self.last_session, None, &self.house.config()).push_command(text, command));
+    }
+
+    /// Tells what changed, if this connection asked to hear of it.
+    pub fn push_notices(&self, out: &mut Vec<u8>) {
+        let Some(watcher) = &self.watcher else { return };
+        let pending = watcher.take();
+        let config = self.house.config();
+        let envelope = self.envelope(&self.last_session, None, &config);
+        quick::push_notices(&envelope, &pending, out);
+    }
+
+    /// Takes in an answer that took time.
+    pub fn finish(&mut self, said: Said, out: &mut Vec<u8>) {
+        if let Some(session) = said.session {
+            self.last_session = session.to_string();
+        }
+        out.extend_from_slice(&said.frame);
+    }
+
+    /// Answers one message, or says how it will be answered. `waiting` tells that earlier ones are not answered
+    /// yet: then questions wait in line at the desk as well, so that they see what those changed.
+    pub fn handle(&mut self, body: &[u8], waiting: bool, out: &mut Vec<u8>) -> Handled {
+        let config = self.house.config();
+        let message = match envelope::decode(body, config.limits.json_depth_max) {
+            Ok(message) => message,
+            Err(refused) => {
+                self.refuse(&self.last_session, refused.id, &refused.fault, out);
+                return Handled::Answered { has_id: refused.id.is_some() };
+            }
+        };
+        let has_id = message.id.is_some();
+        if let Data::Command(envelope::Command::RequestAuth) = message.kind() {
+            let greeting = self.house.greeting();
+            framed(out, |text| self.envelope(&message.session, message.id, &config).push_data(text, &greeting));
+            return Handled::Answered { has_id };
+        }
+        match self.session_of(&message) {
+            Ok(Some(session)) => self.handle_known(session, &message, waiting, &config, out),
+            Ok(None) => self.handle_stranger(&message, &config, out),
+            Err(fault) => {
+                self.refuse(&message.session, message.id, &fault, out);
+                Handled::Answered { has_id }
+            }
+        }
+    }
+
+    /// The session a message names; none when it names none.
+    fn session_of(&mut self, message: &Message<'_>) -> Result<Option<Arc<Session>>, Fault> {
+        if message.session.is_empty() {
+            return Ok(None);
+        }
+        let unknown = || Fault::new(Code::AUTH_REQUIRED, "this session is not known; hand-shake with session \"\"");
+        let id: SessionId = message.session.parse().map_err(|_| unknown())?;
+        match self.house.counter.sessions.touch(&id, self.house.clock.now()) {
+            Found::Living(session) => {
+                if self.last_session != *message.session {
+                    self.last_session = id.to_string();
+                }
+                Ok(Some(session))
+            }
+            Found::Over => {
+                let msg = format!("session '{}' has expired or was ended; hand-shake with session \"\"", message.session);
+                Err(Fault::new(Code::SESSION_EXPIRED, msg))
+            }
+            Found::Unknown => Err(unknown()),
+        }
+    }
+
+    /// A message of somebody who has no session: a hand-shake, or nothing we can do.
+    fn handle_stranger(&mut self, message: &Message<'_>, config: &Arc<Config>, out: &mut Vec<u8>) -> Handled {
+        let proof = match message.kind() {
+            Data::Command(command) => {
+                let msg = format!("'{}' needs a session; hand-shake first", command.word());
+                Err(Fault::new(Code::AUTH_REQUIRED, msg))
+            }
+            _ => handshake::prove(message.data, config.native.guests.is_some()),
+        };
+        let claim = match proof {
+            Ok(Proof::Guest) => Claim::Guest,
+            Ok(Proof::Password { user, password }) => {
+                Claim::Password { user: user.into_owned(), password: password.into_owned() }
+            }
+            Err(fault) => {
+                self.refuse("", message.id, &fault, out);
+                return Handled::Answered { has_id: message.id.is_some() };
+            }
+        };
+        if message.caps.iter().any(|cap| cap == CAP_NOTICES) {
+            self.watch_everything();
+        }
+        Handled::Handshake(self.shake_hands(claim, message, config))
+    }
+
+    fn shake_hands(&self, claim: Claim, message: &Message<'_>, config: &Arc<Config>) -> Later {
+        let (house, address, config) = (self.house.clone(), self.peer.ip(), config.clone());
+        let (client, id) = (message.name.clone().into_owned(), message.id.map(RawValue::to_owned));
+        let before = self.last_session.clone();
+        Box::pin(async move {
+            let came = login::log_in(&house, address, claim, &client).await;
+            let (session, mut frame) = (came.as_ref().ok().copied(), Vec::new());
+            framed(&mut frame, |text| {
+                let named = session.map_or(before, |session| session.to_string());
+                let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
+                match &came {
+                    Ok(_) => envelope.push_data(text, ACCEPTED),
+                    Err(fault) => envelope.push_error(text, fault),
+                }
+            });
+            Said { frame, session }
+        })
+    }
+
+    fn handle_known(
+        &mut self,
+        session: Arc<Session>,
+        message: &Message<'_>,
+        waiting: bool,
+        config: &Arc<Config>,
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let has_id = message.id.is_some();
+        match message.kind() {
+            Data::Calls(list) => self.handle_calls(session, message, list, waiting, config, out),
+            Data::Command(envelope::Command::Logout) => Handled::Later { has_id, answer: self.log_out(session, message, config) },
+            Data::Command(command) => self.handle_end(&session, message, command, out),
+            Data::Other(_) => {
+                let msg = "data must be a list of calls or a server command; to hand-shake again, name session \"\"";
+                self.refuse(&message.session, message.id, &Fault::new(Code::INVALID_MESSAGE, msg), out);
+                Handled::Answered { has_id }
+            }
+        }
+    }
+
+    /// serverquit, serverrestart: everybody is told, then it happens.
+    fn handle_end(&self, session: &Session, message: &Message<'_>, command: envelope::Command, out: &mut Vec<u8>) -> Handled {
+        if session.role() < Role::Admin {
+            let msg = format!("'{}' needs the role admin; this session has the role {}", command.word(), session.role());
+            self.refuse(&message.session, message.id, &Fault::new(Code::NOT_PERMITTED, msg), out);
+            return Handled::Answered { has_id: message.id.is_some() };
+        }
+        tracing::info!(user = %session.user, command = command.word(), "ordered to end");
+        let config = self.house.config();
+        framed(out, |text| self.envelope(&message.session, message.id, &config).push_command(text, command));
+        self.house.poke_all(Poke::Command(command), Some(self.number));
+        let end = if command == envelope::Command::ServerRestart { End::Restart } else { End::Quit };
+        self.house.begin_end(end);
+        Handled::Quit
+    }
+
+    fn log_out(&self, session: Arc<Session>, message: &Message<'_>, config: &Arc<Config>) -> Later {
+        let (house, config, id) = (self.house.clone(), config.clone(), message.id.map(RawValue::to_owned));
+        Box::pin(async move {
+            let caller = Caller { user: session.user.clone(), role: session.role() };
+            let ended = Command::EndSession { session: SessionKey(session.id.to_bits()), why: SessionEnd::LoggedOut };
+            let came = house.counter.command(caller, ended).await;
+            let (named, mut frame) = (session.id.to_string(), Vec::new());
+            framed(&mut frame, |text| {
+                let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
+                match &came {
+                    Ok(_) => envelope.push_command(text, envelope::Command::Logout),
+                    Err(fault) => envelope.push_error(text, fault),
+                }
+            });
+            frame.into()
+        })
+    }
+
+    fn handle_calls(
+        &mut self,
+        session: Arc<Session>,
+        message: &Message<'_>,
+        list: &RawValue,
+        waiting: bool,
+        config: &Arc<Config>,
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let has_id = message.id.is_some();
+        let calls = match call::parse(list, config.limits.calls_max) {
+            Ok(calls) => calls,
+            Err(fault) => {
+                self.refuse(&message.session, message.id, &fault, out);
+                return Handled::Answered { has_id };
+            }
+        };
+        let asker = quick::asker(&self.house, config, &session);
+        let plans: Vec<_> = calls.iter().map(|call| service::plan(&call.fname, &call.args, &asker)).collect();
+        let at_once = plans.iter().all(|plan| plan.as_ref().map_or(true, |planned| quick::is_quick(planned, waiting)));
+        if at_once {
+            framed(out, |text| {
+                let envelope = self.envelope(&message.session, message.id, config);
+                envelope.begin_list(text);
+                for (call, plan) in calls.iter().zip(plans) {
+                    let (function, came) = match plan {
+                        Ok(planned) => (Some(planned.function), self.do_now(planned, &asker)),
+                        Err(fault) => (None, Err(fault)),
+                    };
+                    quick::push_entry(text, &call.fname, function, &came, &asker, config.limits.answer_bytes_max);
+                }
+                envelope.end_list(text);
+            });
+            return Handled::Answered { has_id };
+        }
+        let mut entries = Vec::with_capacity(plans.len());
+        for (call, plan) in calls.iter().zip(plans) {
+            let plan = plan.and_then(|planned| self.begin(planned, &asker));
+            entries.push((Cow::into_owned(call.fname.clone()), plan));
+        }
+        let errand = Errand { house: self.house.clone(), config: config.clone(), session, entries, waits: self.waits.clone() };
+        let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
+        Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
+    }
+
+    /// Carries out a plan that needs no waiting.
+    fn do_now(&mut self, planned: Planned, asker: &service::Asker<'_>) -> service::Came {
+        match planned.plan {
+            service::Plan::Watch(change) => self.watch(change.what, change.on).map(|()| service::Outcome::Nothing),
+            _ => quick::carry_out(&self.house, planned, asker),
+        }
+    }
+
+    /// Does what of a plan belongs to this connection alone, before the rest of it takes its time.
+    fn begin(&mut self, planned: Planned, _asker: &service::Asker<'_>) -> Result<Planned, Fault> {
+        if let service::Plan::Watch(change) = &planned.plan {
+            self.watch(change.what.clone(), change.on)?;
+        }
+        Ok(planned)
+    }
+
+    fn watch(&mut self, what: Watched, on: bool) -> Result<(), Fault> {
+        let what = match what {
+            Watched::Job(job) => super::herald::Watch::Job(job),
+            Watched::Machine(machine) => super::herald::Watch::Machine(machine),
+        };
+        if !on {
+            if let Some(watcher) = &self.watcher {
+                watcher.unwatch(what);
+            }
+            return Ok(());
+        }
+        let watcher = self.watcher.get_or_insert_with(|| self.house.counter.herald.subscribe(self.bell.clone()));
+        Ok(watcher.watch(what)?)
+    }
+
+    fn watch_everything(&mut self) {
+        // Watching all names nothing, so it cannot be one watch too many.
+        let _ = self.watch(Watched::Job(None), true);
+        let _ = self.watch(Watched::Machine(None), true);
+    }
+
+    fn refuse(&self, session: &str, id: Option<&RawValue>, fault: &Fault, out: &mut Vec<u8>) {
+        framed(out, |text| self.envelope(session, id, &self.house.config()).push_error(text, fault));
+    }
+
+    fn envelope<'a>(&self, session: &'a str, id: Option<&'a RawValue>, config: &'a Config) -> Envelope<'a> {
+        Envelope { session, name: &config.name, id }
+    }
+}
+
+/// Frames what is written into a text that is used again and again.
+pub fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        write(text);
+        wire::encode(text, out);
+        if text.capacity() > TEXT_BYTES_KEPT {
+            *text = Vec::new();
+        }
+    });
+}

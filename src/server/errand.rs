@@ -1,0 +1,211 @@
+//! A message that takes time: it is taken to the desk as one visit, then whatever must be waited for is waited
+//! for, then the whole list is answered.
+
+use super::bell::Bell;
+use super::conversation::{Said, framed};
+use super::herald::Watch;
+use super::house::House;
+use super::{quick, reload};
+use crate::clock::Moment;
+use crate::config::Config;
+use crate::error::{Code, Fault};
+use crate::lab::ask::{Ask, Reply};
+use crate::lab::command::Command;
+use crate::lab::fact::{JobId, SessionEnd, SessionKey};
+use crate::lab::job::JobState;
+use crate::lab::view::{Query, View};
+use crate::service::{Asker, Came, Heard, Outcome, Plan, Planned, SessionName};
+use crate::session::Session;
+use crate::wire::answer::Envelope;
+use futures_util::future::{Either, join_all, select};
+use serde_json::value::RawValue;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The shortest time between two signs of life of somebody who waits for a job.
+const SIGN_MS_MIN: u64 = 100;
+
+/// How many calls of a connection wait for a job.
+pub type Waits = Arc<AtomicUsize>;
+
+/// See above.
+pub struct Errand {
+    /// The house.
+    pub house: Arc<House>,
+    /// The configuration when the message came.
+    pub config: Arc<Config>,
+    /// Who speaks.
+    pub session: Arc<Session>,
+    /// The calls, by name, each understood or refused.
+    pub entries: Vec<(String, Result<Planned, Fault>)>,
+    /// The waits of the connection.
+    pub waits: Waits,
+}
+
+/// What is left to do for an entry after the visit.
+enum Left {
+    /// Nothing: this came of it.
+    Came(Came),
+    /// Something that must be waited for.
+    Slow(Plan),
+    /// So many answers of the visit; the last of them, or the first refusal, is what came of it.
+    Asked(usize),
+}
+
+impl Errand {
+    /// Does it all and frames the answer.
+    pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
+        let Errand { house, config, session, entries, waits } = self;
+        let asker = quick::asker(&house, &config, &session);
+        let (mut asks, mut lefts, mut heads) = (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
+        for (fname, plan) in entries {
+            let function = plan.as_ref().ok().map(|planned| planned.function);
+            let left = match plan {
+                Ok(planned) => prepare(&house, planned, &asker, &mut asks).await,
+                Err(fault) => Left::Came(Err(fault)),
+            };
+            heads.push((fname, function));
+            lefts.push(left);
+        }
+        let mut answers = match asks.is_empty() {
+            true => Vec::new(),
+            false => house.counter.visit(asker.caller.clone(), asks).await,
+        }
+        .into_iter();
+        let slow = lefts.into_iter().map(|left| {
+            let came = match left {
+                Left::Came(came) => Either::Left(came),
+                Left::Asked(count) => Either::Left(last_of(answers.by_ref().take(count))),
+                Left::Slow(plan) => Either::Right(plan),
+            };
+            finish(&house, came, &asker, &waits)
+        });
+        let came = join_all(slow.collect::<Vec<_>>()).await;
+        let mut frame = Vec::new();
+        framed(&mut frame, |text| {
+            let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
+            envelope.begin_list(text);
+            for ((fname, function), came) in heads.iter().zip(&came) {
+                quick::push_entry(text, fname, *function, came, &asker, config.limits.answer_bytes_max);
+            }
+            envelope.end_list(text);
+        });
+        frame.into()
+    }
+}
+
+/// The outcome of several asks: the first refusal, or the last reply.
+fn last_of(answers: impl Iterator<Item = Result<Reply, Fault>>) -> Came {
+    let mut last = Err(Fault::new(Code::STOPPING, "the server is shutting down; connect again later"));
+    for answer in answers {
+        last = answer.map(Outcome::Reply);
+        if last.is_err() {
+            break;
+        }
+    }
+    last
+}
+
+/// What must be asked of the desk for a plan, and what is left to do.
+async fn prepare(house: &House, planned: Planned, asker: &Asker<'_>, asks: &mut Vec<Ask>) -> Left {
+    if let Some(job) = planned.mentions {
+        quick::mention(house, job, asker);
+    }
+    match planned.plan {
+        Plan::Ask(ask) => asked(asks, [ask]),
+        Plan::AskThenSee(command, query) => asked(asks, [Ask::Command(command), Ask::Query(query)]),
+        Plan::Hash { password, then } => match house.hasher.hash(password).await {
+            Ok(phc) => asked(asks, [Ask::Command(then.command(phc))]),
+            Err(busy) => Left::Came(Err(busy.into())),
+        },
+        Plan::EndSession { session } => match find_session(house, session, asker) {
+            Ok(key) => asked(asks, [Ask::Command(Command::EndSession { session: key, why: SessionEnd::Ended })]),
+            Err(fault) => Left::Came(Err(fault)),
+        },
+        slow @ (Plan::Wait { .. } | Plan::Consult { .. } | Plan::ReloadConfig) => Left::Slow(slow),
+        // Watching was begun by the connection.
+        Plan::Watch(_) => Left::Came(Ok(Outcome::Nothing)),
+        _ => Left::Came(quick::carry_out(house, Planned { mentions: None, ..planned }, asker)),
+    }
+}
+
+fn asked<const N: usize>(asks: &mut Vec<Ask>, more: [Ask; N]) -> Left {
+    asks.extend(more);
+    Left::Asked(N)
+}
+
+/// The one session that is meant; whether the caller may end it is the lab's to say.
+fn find_session(house: &House, name: SessionName, asker: &Asker<'_>) -> Result<SessionKey, Fault> {
+    let unknown = || Fault::new(Code::SESSION_UNKNOWN, "no living session has this id");
+    if let SessionName::Id(id) = name {
+        return Ok(SessionKey(id.to_bits()));
+    }
+    let all = house.counter.sessions.snapshot(house.clock.now());
+    let may_see = |session: &&Arc<Session>| asker.caller.role == crate::user::Role::Admin || session.user == asker.caller.user;
+    let mut named = all.iter().filter(|session| name.names(session.id)).filter(may_see);
+    match (named.next(), named.next()) {
+        (Some(one), None) => Ok(SessionKey(one.id.to_bits())),
+        (Some(_), Some(_)) => Err(Fault::new(Code::SESSION_UNKNOWN, "several sessions begin so; give the whole id")),
+        _ => Err(unknown()),
+    }
+}
+
+/// Does what must be waited for.
+async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>, waits: &Waits) -> Came {
+    match left {
+        Either::Left(came) => came,
+        Either::Right(Plan::Wait { job, until, timeout_ms }) => {
+            let running = waits.fetch_add(1, Ordering::AcqRel);
+            let counted = Counted(waits.clone());
+            if running >= house.config().limits.waits_max {
+                return Err(Fault::new(Code::TOO_MANY_WAITS, Code::TOO_MANY_WAITS.row().meaning));
+            }
+            let came = wait(house, job, until, timeout_ms, asker).await;
+            drop(counted);
+            came
+        }
+        Either::Right(Plan::Consult { address, what }) => {
+            let at = house.counter.see(|lab| lab.consult(&asker.caller, &address)).map_err(|refusal| refusal.fault())?;
+            let reading = house.hardware.consult(at, what).await.map_err(|error| error.fault())?;
+            Ok(Outcome::Heard(Heard::from(reading)))
+        }
+        Either::Right(_) => reload::reload(house).await.map(Outcome::Changed),
+    }
+}
+
+/// A wait that is counted until it is over, however it ends.
+struct Counted(Waits);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Waits until a job has come so far, or is over, or the time is up. Its owner keeps it alive meanwhile.
+async fn wait(house: &Arc<House>, job: JobId, until: JobState, timeout_ms: u64, asker: &Asker<'_>) -> Came {
+    let bell = Arc::new(Bell::default());
+    let watcher = house.counter.herald.subscribe(bell.clone());
+    watcher.watch(Watch::Job(Some(job)))?;
+    let time_up = house.clock.now().plus_ms(timeout_ms);
+    loop {
+        watcher.take();
+        quick::mention(house, job, asker);
+        let seen = quick::see(house, &Query::Job(job))?;
+        let Reply::Seen(View::Job(view)) = &seen else { return Ok(Outcome::Reply(seen)) };
+        let now = house.clock.now();
+        if view.state >= until || now >= time_up || house.end().is_some() {
+            return Ok(Outcome::Reply(seen));
+        }
+        let sign_ms = view.spec.keepalive_ms.map_or(timeout_ms, |ms| (ms / 3).max(SIGN_MS_MIN));
+        sleep(house, &bell, time_up.min(now.plus_ms(sign_ms))).await;
+    }
+}
+
+/// Sleeps until the bell rings, the moment comes, or the house closes.
+async fn sleep(house: &House, bell: &Bell, until: Moment) {
+    let rung = pin!(bell.heard());
+    let due = pin!(house.clock.sleep_until(until));
+    select(rung, select(due, pin!(house.closing()))).await;
+}

@@ -1,0 +1,95 @@
+//! Tells watchers that something they watch has changed: what each has to hear is kept in `notice`, here is
+//! how each is woken.
+
+use super::bell::Bell;
+use crate::lab::fact::{JobId, MachineName};
+use crate::notice::{Limits, Notices, Pending, TooManyWatches, WatcherId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Everyone who watches.
+pub struct Herald(Mutex<Inside>);
+
+/// The registers, and the bell of each watcher.
+struct Inside {
+    notices: Notices,
+    bells: BTreeMap<WatcherId, Arc<Bell>>,
+}
+
+/// One who watches, until dropped.
+pub struct Watcher {
+    herald: Arc<Herald>,
+    id: WatcherId,
+}
+
+/// What to begin or to end watching; no name means all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watch {
+    /// A job.
+    Job(Option<JobId>),
+    /// A machine.
+    Machine(Option<MachineName>),
+}
+
+impl Herald {
+    /// Nobody watches.
+    pub fn new(limits: Limits) -> Arc<Herald> {
+        Arc::new(Herald(Mutex::new(Inside { notices: Notices::new(limits), bells: BTreeMap::new() })))
+    }
+
+    /// A new watcher, watching nothing yet. The bell is rung when there is something to `take`.
+    pub fn subscribe(self: &Arc<Herald>, bell: Arc<Bell>) -> Watcher {
+        let mut inside = self.inside();
+        let id = inside.notices.subscribe();
+        inside.bells.insert(id, bell);
+        Watcher { herald: self.clone(), id }
+    }
+
+    /// Jobs and machines changed: whoever watches one of them is woken.
+    pub fn tell(&self, jobs: &BTreeSet<u64>, machines: &BTreeSet<MachineName>) {
+        let mut inside = self.inside();
+        for watcher in inside.notices.changed(jobs, machines) {
+            if let Some(bell) = inside.bells.get(&watcher) {
+                bell.ring();
+            }
+        }
+    }
+
+    /// The registers stay whole between their calls, so a panic elsewhere does no harm.
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watcher {
+    /// Watches something from now on.
+    pub fn watch(&self, what: Watch) -> Result<(), TooManyWatches> {
+        let mut inside = self.herald.inside();
+        match what {
+            Watch::Job(job) => inside.notices.watch_job(self.id, job.map(|job| job.0)),
+            Watch::Machine(machine) => inside.notices.watch_machine(self.id, machine),
+        }
+    }
+
+    /// Watches something no longer.
+    pub fn unwatch(&self, what: Watch) {
+        let mut inside = self.herald.inside();
+        match what {
+            Watch::Job(job) => inside.notices.unwatch_job(self.id, job.map(|job| job.0)),
+            Watch::Machine(machine) => inside.notices.unwatch_machine(self.id, machine),
+        }
+    }
+
+    /// What changed and was not heard yet.
+    pub fn take(&self) -> Pending {
+        self.herald.inside().notices.take(self.id)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut inside = self.herald.inside();
+        inside.notices.unsubscribe(self.id);
+        inside.bells.remove(&self.id);
+    }
+}

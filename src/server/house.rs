@@ -1,0 +1,273 @@
+//! What every connection shares: the configuration in force, the counter of the desk, who is connected, and
+//! whether the house is closing.
+
+use super::bell::Bell;
+use super::desk::Counter;
+use super::hardware::Hardware;
+use super::hasher::Hasher;
+use crate::clock::{Clock, Moment};
+use crate::config::Config;
+use crate::error::{Code, Fault};
+use crate::user::lockout::{self, Lockout};
+use crate::wire::envelope::Command;
+use crate::wire::frame::FrameLimits;
+use crate::wire::handshake::{Greeting, Versions};
+use async_channel::{Receiver, Sender};
+use dashmap::DashMap;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// The revision of the native protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// What this server understands beyond the protocol of old.
+pub const CAPABILITIES: &[&str] = &["ids", "events", "waits", "multi_member"];
+
+/// What a connection is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Poke {
+    /// Pass this command on to the peer, and close.
+    Command(Command),
+    /// Close.
+    Close,
+}
+
+/// How the house is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// For good.
+    Quit,
+    /// To be started again.
+    Restart,
+}
+
+/// See above.
+pub struct House {
+    /// Time.
+    pub clock: Clock,
+    /// Where the desk is met.
+    pub counter: Arc<Counter>,
+    /// The boards.
+    pub hardware: Arc<Hardware>,
+    /// Who checks passwords.
+    pub hasher: Hasher,
+    /// Who has to wait after wrong ones.
+    pub lockout: Mutex<Lockout>,
+    /// When the house was opened.
+    pub opened: Moment,
+    /// How the level of the log is read and set.
+    pub log: Arc<dyn LogLevel>,
+    config: RwLock<Arc<Config>>,
+    /// Where the configuration came from, to be read again.
+    source: Option<ConfigSource>,
+    peers: DashMap<u64, Peer>,
+    per_address: DashMap<IpAddr, usize>,
+    connections: AtomicUsize,
+    next_number: AtomicU64,
+    end: Mutex<Option<End>>,
+    closing: (Sender<()>, Receiver<()>),
+    /// Rung whenever a connection leaves.
+    pub emptied: Bell,
+}
+
+/// How the configuration is read again.
+pub type ConfigSource = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// The level of the log, to be read and set while running.
+pub trait LogLevel: Send + Sync {
+    /// The level in force.
+    fn level(&self) -> String;
+    /// Sets another one; an error says what is allowed.
+    fn set_level(&self, level: &str) -> Result<(), String>;
+}
+
+/// A connection as others see it.
+struct Peer {
+    bell: Arc<Bell>,
+    pokes: Vec<Poke>,
+}
+
+/// What a house is made of.
+pub struct Parts {
+    /// Time.
+    pub clock: Clock,
+    /// Where the desk is met.
+    pub counter: Arc<Counter>,
+    /// The boards.
+    pub hardware: Arc<Hardware>,
+    /// Who checks passwords.
+    pub hasher: Hasher,
+    /// The configuration.
+    pub config: Config,
+    /// Where it came from.
+    pub source: Option<ConfigSource>,
+    /// The log.
+    pub log: Arc<dyn LogLevel>,
+}
+
+impl House {
+    /// A house nobody has entered.
+    pub fn new(parts: Parts) -> House {
+        House {
+            opened: parts.clock.now(),
+            clock: parts.clock,
+            counter: parts.counter,
+            hardware: parts.hardware,
+            hasher: parts.hasher,
+            lockout: Mutex::new(Lockout::new(lockout::Limits::DEFAULT)),
+            log: parts.log,
+            config: RwLock::new(Arc::new(parts.config)),
+            source: parts.source,
+            peers: DashMap::new(),
+            per_address: DashMap::new(),
+            connections: AtomicUsize::new(0),
+            next_number: AtomicU64::new(1),
+            end: Mutex::new(None),
+            closing: async_channel::bounded(1),
+            emptied: Bell::default(),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another configuration in force.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// Reads the configuration again from where it came.
+    pub fn read_config(&self) -> Result<Config, String> {
+        match &self.source {
+            Some(read) => read(),
+            None => Err("the server runs on its built-in configuration".to_owned()),
+        }
+    }
+
+    /// What a frame may cost.
+    pub fn frame_limits(&self) -> FrameLimits {
+        let limits = &self.config().limits;
+        FrameLimits {
+            frame_bytes_max: limits.frame_bytes_max,
+            body_bytes_max: limits.body_bytes_max,
+            members_max: limits.members_max,
+        }
+    }
+
+    /// What every client is told first.
+    pub fn greeting(&self) -> Greeting {
+        let config = self.config();
+        let limits = &config.limits;
+        Greeting {
+            version: versions(),
+            guest_allowed: config.native.guests.is_some(),
+            protocol: PROTOCOL,
+            capabilities: CAPABILITIES.to_vec(),
+            limits: BTreeMap::from([
+                ("frame_bytes_max", limits.frame_bytes_max as u64),
+                ("body_bytes_max", limits.body_bytes_max as u64),
+                ("members_max", limits.members_max as u64),
+                ("calls_max", limits.calls_max as u64),
+                ("json_depth_max", limits.json_depth_max as u64),
+                ("in_flight_max", limits.in_flight_max as u64),
+            ]),
+        }
+    }
+
+    /// Counts a connection in; an error says which limit it is over.
+    pub fn admit(&self, address: IpAddr) -> Result<u64, Fault> {
+        let limits = &self.config().limits;
+        let count = self.connections.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut own = self.per_address.entry(address).or_insert(0);
+        *own += 1;
+        let code = match () {
+            _ if count > limits.connections_max => Code::TOO_MANY_CONNECTIONS,
+            _ if *own > limits.connections_per_address_max => Code::TOO_MANY_FROM_ADDRESS,
+            _ => return Ok(self.number()),
+        };
+        Err(Fault::new(code, code.row().meaning))
+    }
+
+    /// A number for another connection.
+    pub fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A connection that was counted in gets its bell.
+    pub fn enter(&self, number: u64) -> Arc<Bell> {
+        let bell = Arc::new(Bell::default());
+        self.peers.insert(number, Peer { bell: bell.clone(), pokes: Vec::new() });
+        bell
+    }
+
+    /// A connection is gone.
+    pub fn leave(&self, number: u64, address: IpAddr) {
+        self.peers.remove(&number);
+        self.per_address.entry(address).and_modify(|count| *count -= 1);
+        self.per_address.remove_if(&address, |_, count| *count == 0);
+        self.connections.fetch_sub(1, Ordering::AcqRel);
+        self.emptied.ring();
+    }
+
+    /// How many are connected.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// What others want of a connection.
+    pub fn pokes_of(&self, number: u64) -> Vec<Poke> {
+        self.peers.get_mut(&number).map_or_else(Vec::new, |mut peer| std::mem::take(&mut peer.pokes))
+    }
+
+    /// Tells all connections something, but for one.
+    pub fn poke_all(&self, poke: Poke, but: Option<u64>) {
+        for mut peer in self.peers.iter_mut() {
+            if Some(*peer.key()) != but {
+                peer.pokes.push(poke);
+                peer.bell.ring();
+            }
+        }
+    }
+
+    /// Begins to close: who waits is told, nobody new comes in. The first wish counts.
+    pub fn begin_end(&self, end: End) -> bool {
+        let mut wish = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = wish.is_none();
+        if first {
+            *wish = Some(end);
+            self.closing.0.close();
+        }
+        first
+    }
+
+    /// How the house is to end, once that is known.
+    pub fn end(&self) -> Option<End> {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the house begins to close.
+    pub async fn closing(&self) {
+        // Nothing is ever sent; the channel only closes.
+        let _ = self.closing.1.recv().await;
+    }
+}
+
+/// The versions every client is told.
+pub fn versions() -> Versions {
+    let part = |text: &str| text.parse().unwrap_or(0);
+    Versions {
+        core: [part(env!("CARGO_PKG_VERSION_MAJOR")), part(env!("CARGO_PKG_VERSION_MINOR")), part(env!("CARGO_PKG_VERSION_PATCH"))],
+        db: [1, 0, 0],
+        torrent: [0, 0, 0],
+    }
+}
+
+/// The file a first administrator's password is written to.
+pub fn first_password_file(data_dir: &std::path::Path) -> PathBuf {
+    data_dir.join("admin-password")
+}

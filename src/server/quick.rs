@@ -1,0 +1,147 @@
+//! What is done for a call on the spot: questions to the lab as last kept, signs of life, lists of sessions.
+
+use super::conversation::framed;
+use super::house::House;
+use crate::config::Config;
+use crate::error::{Code, Fault};
+use crate::lab::ask::{Ask, Reply};
+use crate::lab::command::Caller;
+use crate::lab::fact::JobId;
+use crate::lab::view::Query;
+use crate::notice::Pending;
+use crate::service::{self, Asker, Came, Door, Function, Outcome, Plan, Planned};
+use crate::session::Session;
+use crate::wire::answer::Envelope;
+use crate::wire::call;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Who calls, as functions see it.
+pub fn asker<'a>(house: &House, config: &'a Config, session: &'a Session) -> Asker<'a> {
+    Asker {
+        caller: Caller { user: session.user.clone(), role: session.role() },
+        session: session.id,
+        client: &session.client,
+        opened: session.opened,
+        expires: session.expires(),
+        door: Door {
+            name: &config.name,
+            uptime_ms: house.clock.now().ms_since(house.opened),
+            connections: house.connections(),
+        },
+    }
+}
+
+/// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
+pub fn is_quick(planned: &Planned, waiting: bool) -> bool {
+    match &planned.plan {
+        Plan::Ready(_) | Plan::Mention(_) | Plan::Watch(_) | Plan::Sessions { .. } | Plan::LogLevel(_) => true,
+        Plan::Ask(ask) => ask.only_reads() && !waiting,
+        _ => false,
+    }
+}
+
+/// Carries out a plan that is quick, but for watching.
+pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
+    if let Some(job) = planned.mentions {
+        mention(house, job, asker);
+    }
+    match planned.plan {
+        Plan::Ready(result) => Ok(Outcome::Ready(result)),
+        Plan::Ask(Ask::Query(query)) => see(house, &query).map(Outcome::Reply),
+        Plan::Mention(job) => keep_alive(house, job, asker),
+        Plan::Sessions { user } => Ok(Outcome::Sessions(sessions(house, user.as_ref()))),
+        Plan::LogLevel(level) => log_level(house, level),
+        _ => Ok(Outcome::Nothing),
+    }
+}
+
+/// An answer of the lab as last kept.
+pub fn see(house: &House, query: &Query) -> Result<Reply, Fault> {
+    house.counter.see(|lab| lab.see(query)).map(Reply::Seen).map_err(|refusal| refusal.fault())
+}
+
+/// A sign of life, if the caller may give one for this job.
+pub fn mention(house: &House, job: JobId, asker: &Asker<'_>) {
+    let own = house.counter.see(|lab| lab.owner_of(job).is_some_and(|owner| asker.caller.may_act_for(owner)));
+    if own {
+        house.counter.signs.note(job, house.clock.now());
+    }
+}
+
+fn keep_alive(house: &House, job: JobId, asker: &Asker<'_>) -> Came {
+    house.counter.see(|lab| lab.may_keep_alive(&asker.caller, job)).map_err(|refusal| refusal.fault())?;
+    house.counter.signs.note(job, house.clock.now());
+    Ok(Outcome::Nothing)
+}
+
+fn sessions(house: &House, user: Option<&crate::user::UserName>) -> Vec<Arc<Session>> {
+    let now = house.clock.now();
+    match user {
+        Some(user) => house.counter.sessions.of_user(user, now),
+        None => house.counter.sessions.snapshot(now),
+    }
+}
+
+fn log_level(house: &House, level: Option<&'static str>) -> Came {
+    match level {
+        None => Ok(Outcome::LogLevel(house.log.level().into())),
+        Some(level) => {
+            house.log.set_level(level).map_err(|why| Fault::new(Code::UNKNOWN_NAME, why))?;
+            tracing::info!(level, "the level of the log was set");
+            Ok(Outcome::Nothing)
+        }
+    }
+}
+
+/// Appends one entry of the list of answers; one that is too large is refused alone.
+pub fn push_entry(
+    text: &mut Vec<u8>,
+    fname: &str,
+    function: Option<&'static Function>,
+    came: &Came,
+    asker: &Asker<'_>,
+    bytes_max: usize,
+) {
+    if text.last() != Some(&b'[') {
+        text.push(b',');
+    }
+    let start = text.len();
+    service::write_answer(function, fname, came, asker, text);
+    if text.len() > bytes_max {
+        text.truncate(start);
+        let fault = Fault::new(Code::ANSWER_TOO_LARGE, Code::ANSWER_TOO_LARGE.row().meaning);
+        call::push_error(text, fname, &fault);
+    }
+}
+
+/// What changed, as watchers read it.
+#[derive(Serialize)]
+struct JobsChanged<'a> {
+    jobs_changed: &'a [u64],
+    #[serde(skip_serializing_if = "is_zero")]
+    lost: u64,
+}
+
+/// What changed, as watchers read it.
+#[derive(Serialize)]
+struct MachinesChanged<'a> {
+    machines_changed: &'a [Arc<str>],
+}
+
+fn is_zero(lost: &u64) -> bool {
+    *lost == 0
+}
+
+/// Appends an event for the jobs and one for the machines that changed.
+pub fn push_notices(envelope: &Envelope<'_>, pending: &Pending, out: &mut Vec<u8>) {
+    if !pending.jobs.is_empty() || pending.lost > 0 {
+        let data = JobsChanged { jobs_changed: &pending.jobs, lost: pending.lost };
+        framed(out, |text| envelope.push_event(text, "jobs_changed", &data));
+    }
+    if !pending.machines.is_empty() {
+        let names: Vec<_> = pending.machines.to_vec();
+        let data = MachinesChanged { machines_changed: &names };
+        framed(out, |text| envelope.push_event(text, "machines_changed", &data));
+    }
+}
