@@ -72,12 +72,19 @@ impl ControllerError {
     /// The code and the sentence a caller reads.
     pub fn fault(&self) -> Fault {
         match self {
-            ControllerError::Stale => Fault::new(Code::BOARD_STALE, "the board has been given to somebody else since"),
-            ControllerError::Failed(why) => Fault::new(Code::BOARD_FAILED, format!("the board failed: {why}")),
+            ControllerError::Stale => {
+                Fault::new(Code::BOARD_STALE, "the board has been given to somebody else since")
+            }
+            ControllerError::Failed(why) => {
+                Fault::new(Code::BOARD_FAILED, format!("the board failed: {why}"))
+            }
             ControllerError::Unable(why) => Fault::new(Code::BOARD_FAILED, why.to_string()),
-            ControllerError::Busy => Fault::new(Code::BOARD_BUSY, "too many orders wait for this board; try again"),
-            ControllerError::Silent => Fault::new(Code::TIME_OUT, "the board's controller did not answer in time"),
+            ControllerError::Busy => {
+                Fault::new(Code::BOARD_BUSY, "too many orders wait for this board; try again")
+            }
+            ControllerError::Silent => {
+                Fault::new(Code::TIME_OUT, "the board's controller did not answer in time")
+            }
         }
     }
 }
-
