@@ -6,6 +6,7 @@
 //! What is deliberately not here: what facts mean.
 
 mod memory;
+pub mod record;
 
 pub use memory::MemoryJournal;
 
