@@ -253,3 +253,5 @@ pub fn check_times(form: &mut Form, controller: &ControllerChoice, order_ms_max:
         form.complaints.warn(at, "machine.command.time_limit_s", what);
     }
 }
+
+impl ControllerChoice { pub fn settings(&self) -> crate::controller::ControllerSettings { match self { ControllerChoice::Simulated(s) => crate::controller::ControllerSettings::Simulated(crate::controller::SimulatedSettings{seed:s.seed,prepare_ms:s.prepare_ms,power_ms:s.power_ms,clean_ms:s.clean_ms,test_ms:s.test_ms,jitter_ms:s.jitter_ms,fail_share:s.fail_share,silent_share:s.silent_share,broken_boards:s.broken_boards.clone(),stuck_boards:s.stuck_boards.clone()}), _ => panic!() } } }
