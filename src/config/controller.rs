@@ -1,7 +1,8 @@
 //! What makes the boards of a machine obey, and its settings.
 
+use super::command::{self, CommandSettings};
 use super::form::Form;
-use super::key::{Kind, count, quoted, seconds};
+use super::key::{Kind, count, quoted};
 use super::raw::{Body, Node};
 use crate::allocator::{BoardIndex, Torus};
 use crate::lab::machine::Shape;
@@ -16,19 +17,6 @@ const CONTROLLERS_BUILT: &[&str] = &["simulated", "command"];
 pub const CONTROLLERS_TO_COME: &[&str] = &["bmp", "agent"];
 /// The longest time a simulated board is told to take, in milliseconds.
 const SIMULATED_MS_MAX: u64 = 3_600_000;
-/// The longest time limit of a program, in seconds.
-const TIME_LIMIT_S_MAX: u64 = 3_600;
-/// The time limit of a program unless the machine says otherwise, in milliseconds.
-const TIME_LIMIT_MS_DEFAULT: u64 = 60_000;
-/// So many programs of one machine run at the same time unless the machine says otherwise.
-const PARALLEL_DEFAULT: u64 = 16;
-/// So many programs of one machine run at the same time at most.
-const PARALLEL_MAX: u64 = 1_000;
-/// So many words a command line has at most.
-const PROGRAM_WORDS_MAX: usize = 256;
-/// So many bytes one of them has at most.
-const PROGRAM_WORD_BYTES_MAX: usize = 4_096;
-
 /// Which controller a machine has, with its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ControllerChoice {
@@ -63,17 +51,6 @@ pub struct SimulatedSettings {
     pub stuck_boards: Vec<BoardIndex>,
 }
 
-/// The program that makes boards obey.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CommandSettings {
-    /// The program and its first arguments.
-    pub program: Vec<Arc<str>>,
-    /// How long one run may take.
-    pub time_limit_ms: u64,
-    /// How many run at the same time.
-    pub parallel_max: usize,
-}
-
 /// Reads which controller the machine has, and its settings.
 pub fn read(form: &mut Form, shape: &Shape) -> ControllerChoice {
     let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ");
@@ -95,13 +72,12 @@ pub fn read(form: &mut Form, shape: &Shape) -> ControllerChoice {
     warn_of_others(form, word.as_deref());
     // Both sections are read whichever is chosen, so that what is wrong in either is told.
     let simulated = section(form, "simulated", "machine.simulated", |form| simulated(form, shape));
-    let command = section(form, "command", "machine.command", command);
+    let command = section(form, "command", "machine.command", command::read);
     if word.as_deref() == Some("command") {
         if command.is_none() && form.table.entry("command").is_none() {
             form.complain(at, "command.program", "is missing: write it below [machine.command]");
         }
-        let nothing = CommandSettings { program: Vec::new(), time_limit_ms: 0, parallel_max: 0 };
-        return ControllerChoice::Command(command.unwrap_or(nothing));
+        return ControllerChoice::Command(command.unwrap_or_default());
     }
     ControllerChoice::Simulated(simulated.unwrap_or_default())
 }
@@ -193,65 +169,3 @@ fn pool_boards(form: &mut Form, key: &str, serials: &[Arc<str>]) -> Vec<BoardInd
     }
     boards
 }
-
-fn command(form: &mut Form) -> CommandSettings {
-    form.require(
-        "program",
-        "is missing: the program and its first arguments, as [\"/usr/bin/env\", \"true\"]",
-    );
-    CommandSettings {
-        program: program(form),
-        time_limit_ms: form
-            .number("time_limit_s", seconds(1, TIME_LIMIT_S_MAX))
-            .unwrap_or(TIME_LIMIT_MS_DEFAULT),
-        parallel_max: form.number("parallel_max", count(1, PARALLEL_MAX)).unwrap_or(PARALLEL_DEFAULT)
-            as usize,
-    }
-}
-
-fn program(form: &mut Form) -> Vec<Arc<str>> {
-    let nodes = form.list("program");
-    let mut words = Vec::new();
-    for node in nodes.iter().take(PROGRAM_WORDS_MAX) {
-        match &node.body {
-            Body::Text(word) if word.len() <= PROGRAM_WORD_BYTES_MAX && !word.contains('\0') => {
-                words.push(word.as_str().into());
-            }
-            Body::Text(_) => {
-                let what = format!("a word has at most {PROGRAM_WORD_BYTES_MAX} bytes, none of them 0");
-                form.complain(node.at, "program", what);
-            }
-            other => {
-                form.complain(node.at, "program", format!("needs a text in quotes, not {}", other.noun()))
-            }
-        }
-    }
-    check_program(form, nodes);
-    words
-}
-
-fn check_program(form: &mut Form, nodes: &[Node]) {
-    let Some(entry) = form.table.entry("program").filter(|entry| matches!(entry.node.body, Body::List(_)))
-    else {
-        return;
-    };
-    let nameless = nodes.first().is_none_or(|node| matches!(&node.body, Body::Text(word) if word.is_empty()));
-    if nameless {
-        form.complain(entry.node.at, "program", "the first word names the program");
-    }
-    if nodes.len() > PROGRAM_WORDS_MAX {
-        form.complain(entry.node.at, "program", format!("at most {PROGRAM_WORDS_MAX} words"));
-    }
-}
-
-/// A program that may run longer than the lab waits for it is odd.
-pub fn check_times(form: &mut Form, controller: &ControllerChoice, order_ms_max: u64) {
-    let ControllerChoice::Command(command) = controller else { return };
-    if command.time_limit_ms > order_ms_max {
-        let what = "is longer than order_s_max, after which the boards are given up anyway";
-        let at = form.table.entry("command").map_or(form.at, |entry| entry.at);
-        form.complaints.warn(at, "machine.command.time_limit_s", what);
-    }
-}
-
-impl ControllerChoice { pub fn settings(&self) -> crate::controller::ControllerSettings { match self { ControllerChoice::Simulated(s) => crate::controller::ControllerSettings::Simulated(crate::controller::SimulatedSettings{seed:s.seed,prepare_ms:s.prepare_ms,power_ms:s.power_ms,clean_ms:s.clean_ms,test_ms:s.test_ms,jitter_ms:s.jitter_ms,fail_share:s.fail_share,silent_share:s.silent_share,broken_boards:s.broken_boards.clone(),stuck_boards:s.stuck_boards.clone()}), _ => panic!() } } }

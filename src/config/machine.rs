@@ -3,6 +3,7 @@
 //! A value that is complained about is replaced by a harmless one and the walk goes on, so that all complaints
 //! come at once. Nothing of such a walk survives: whoever asked for it gets the complaints instead.
 
+use super::command;
 use super::complaint::Complaints;
 use super::controller::{self, ControllerChoice};
 use super::form::{Form, inside, read_numbers};
@@ -65,6 +66,8 @@ pub const MACHINE_PATHS: &[&str] = &[
     "machine.simulated.stuck_boards",
     "machine.command",
     "machine.command.program",
+    "machine.command.directory",
+    "machine.command.environment",
     "machine.command.time_limit_s",
     "machine.command.parallel_max",
 ];
@@ -162,7 +165,7 @@ impl<'l> Reader<'_, 'l> {
                 "at least one is needed: boards are always prepared as something",
             );
         }
-        controller::check_times(&mut form, &controller, spec.order_ms_max);
+        command::check_times(&mut form, &controller, spec.order_ms_max);
         Some(MachineConfig { spec: Arc::new(spec), controller, written: self.written(table, "") })
     }
 

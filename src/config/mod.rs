@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
 //! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
-//! `machine`, `places`, `controller` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read.
+//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
 //! applies wholly or not at all. The defaults are the values of the top-level `config.toml`, which is part of the
@@ -11,6 +11,7 @@
 //! What is deliberately not here: opening files and asking the environment. Their contents are arguments.
 
 mod changes;
+mod command;
 mod complaint;
 mod controller;
 mod form;
@@ -25,8 +26,9 @@ mod show;
 mod tests;
 
 pub use changes::{Change, changes};
+pub use command::CommandSettings;
 pub use complaint::{Complaint, Place};
-pub use controller::{CommandSettings, ControllerChoice, SimulatedSettings};
+pub use controller::{ControllerChoice, SimulatedSettings};
 pub use key::{KEYS, Key, VARIABLE_PREFIX};
 pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
 pub use raw::TEXT_BYTES_MAX;

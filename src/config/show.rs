@@ -92,7 +92,13 @@ fn show_machine(machine: &MachineConfig) -> String {
         ControllerChoice::Command(settings) => {
             sheet.put("controller", text("command"));
             begin_section(&mut sheet, "command.", "machine.command");
-            sheet.put("program", texts(&settings.program));
+            sheet.put("program", list(settings.program.iter().map(|word| text(word))));
+            if let Some(directory) = &settings.directory {
+                sheet.put("directory", text(&directory.to_string_lossy()));
+            }
+            let variables =
+                settings.environment.iter().map(|(name, value)| format!("{name} = {}", text(value)));
+            sheet.put("environment", format!("{{ {} }}", variables.collect::<Vec<_>>().join(", ")));
             sheet.put("time_limit_s", Value::Millis(settings.time_limit_ms));
             sheet.put("parallel_max", settings.parallel_max);
         }

@@ -226,6 +226,14 @@ fn ledger() -> Vec<(String, Vec<&'static str>)> {
             ],
         ),
         (
+            "shape = \"pool\"\ncount = 1\ncontroller = \"command\"\n[machine.command]\nprogram = [\"x\"]\nenvironment = { \"1\" = \"a\", B = 7 }\ndirectory = \"\"",
+            &[
+                "8:17: machine.command.environment: \"1\": a variable has letters, digits and '_' and begins with no digit",
+                "8:32: machine.command.environment: needs a text in quotes, not a whole number",
+                "9:13: machine.command.directory: \"\": a path has 1 to 4096 bytes, none of them 0",
+            ],
+        ),
+        (
             "shape = \"pool\"\ncount = 1\ncontroller = \"magic\"",
             &[
                 "5:14: machine.controller: \"magic\" is not one of \"simulated\", \"command\", \"bmp\", \"agent\"",

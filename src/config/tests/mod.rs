@@ -100,6 +100,7 @@ fn paths(section: &str, table: &Table, into: &mut BTreeSet<String>) {
     for entry in &table.entries {
         let path = format!("{section}{}", entry.key);
         match &entry.node.body {
+            Body::Table(_) if entry.key == "environment" => drop(into.insert(path)),
             Body::Table(table) => {
                 if section.starts_with("machine.") {
                     into.insert(path.clone());
@@ -182,12 +183,12 @@ fn defaults_of_machines_are_those_of_the_shipped_file() {
     let command = POOL.replace("simulated", "command");
     let bare = loaded(&format!("{command}[machine.command]\nprogram = [\"x\"]\n"));
     let full = loaded(&format!(
-        "{command}[machine.command]\nprogram = [\"x\"]\ntime_limit_s = 60\nparallel_max = 16\n"
+        "{command}[machine.command]\nprogram = [\"x\"]\ntime_limit_s = 60\nparallel_max = 8\n"
     ));
     assert_eq!(bare.machines[0].controller, full.machines[0].controller);
     assert_eq!(bare.machines[0].spec.kinds, ["board".into()]);
     assert!(
-        uncommented().contains("\ntime_limit_s = 60\n") && uncommented().contains("\nparallel_max = 16\n")
+        uncommented().contains("\ntime_limit_s = 60\n") && uncommented().contains("\nparallel_max = 8\n")
     );
 }
 
@@ -368,7 +369,8 @@ fn what_is_shown_brings_about_the_same() {
     let command = POOL.replace("simulated", "command").replace("\"p\"", "\"c\"");
     let all = format!(
         "{EXAMPLE}{serials}tags = []\n[machine.simulated]\nseed = 7\nfail_share = 0.1\nstuck_boards = [\"a.b\"]\n\
-         {command}[machine.command]\nprogram = [\"a \\\"b\\\" \\\\c\", \"\", \"new\\nline\"]\ntime_limit_s = 1.25\n"
+         {command}[machine.command]\nprogram = [\"a \\\"b\\\" \\\\c\", \"\", \"new\\nline\"]\ntime_limit_s = 1.25\ndirectory = \"/a b\"\n\
+         environment = {{ A = \"\", B_1 = \"\\\"\" }}\n"
     );
     for (text, environment) in
         [(all.as_str(), vec![]), (BUILT_IN, pairs(&[("BERTH_NAME", "a \"b\" # c")])), ("", vec![])]

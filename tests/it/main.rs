@@ -1,0 +1,6 @@
+//! The whole house, tested from outside: one binary, so that it is linked once.
+
+mod doors;
+mod house;
+mod socket;
+mod transcripts;
