@@ -1,5 +1,6 @@
 //! What makes the boards of a machine obey, and its settings.
 
+pub use crate::controller::SimulatedSettings;
 use super::command::{self, CommandSettings};
 use super::form::Form;
 use super::key::{Kind, count, quoted};
@@ -17,40 +18,6 @@ const CONTROLLERS_BUILT: &[&str] = &["simulated", "command"];
 pub const CONTROLLERS_TO_COME: &[&str] = &["bmp", "agent"];
 /// The longest time a simulated board is told to take, in milliseconds.
 const SIMULATED_MS_MAX: u64 = 3_600_000;
-/// Which controller a machine has, with its settings.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ControllerChoice {
-    /// Boards that are only simulated.
-    Simulated(SimulatedSettings),
-    /// A program is run for each order.
-    Command(CommandSettings),
-}
-
-/// How simulated boards behave. By default they obey at once.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SimulatedSettings {
-    /// Where chance starts.
-    pub seed: u64,
-    /// How long preparing a board takes.
-    pub prepare_ms: u64,
-    /// How long switching a board takes.
-    pub power_ms: u64,
-    /// How long cleaning a board takes.
-    pub clean_ms: u64,
-    /// How long testing a board takes.
-    pub test_ms: u64,
-    /// Up to this much is added by chance.
-    pub jitter_ms: u64,
-    /// The share of tasks in which a board fails.
-    pub fail_share: f64,
-    /// The share of tasks to which a board never answers.
-    pub silent_share: f64,
-    /// Boards that always fail to prepare.
-    pub broken_boards: Vec<BoardIndex>,
-    /// Boards that never answer.
-    pub stuck_boards: Vec<BoardIndex>,
-}
-
 /// Reads which controller the machine has, and its settings.
 pub fn read(form: &mut Form, shape: &Shape) -> ControllerChoice {
     let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ");
@@ -169,3 +136,6 @@ fn pool_boards(form: &mut Form, key: &str, serials: &[Arc<str>]) -> Vec<BoardInd
     }
     boards
 }
+#[derive(Clone, Debug, PartialEq)]
+pub enum ControllerChoice { Simulated(SimulatedSettings), Command(CommandSettings) }
+impl ControllerChoice { pub fn settings(&self) -> crate::controller::ControllerSettings { match self { ControllerChoice::Simulated(s) => crate::controller::ControllerSettings::Simulated(s.clone()), _ => panic!() } } }

@@ -434,14 +434,19 @@ impl Connection {
         });
     }
 
-    /// Acts when the time is up.
+    /// Acts when the time is up; what that sets a new deadline for is watched as well.
     fn watch_time(&mut self, cx: &mut Context<'_>) {
-        let Some(deadline) = &mut self.deadline else { return };
-        if deadline.sleep.as_mut().poll(cx).is_pending() {
-            return;
+        while let Some(deadline) = &mut self.deadline {
+            if deadline.sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let why = deadline.why;
+            self.deadline = None;
+            self.act_on_time(why);
         }
-        let why = deadline.why;
-        self.deadline = None;
+    }
+
+    fn act_on_time(&mut self, why: Why) {
         match why {
             Why::Stall => {
                 let error = self.unframer.give_up();

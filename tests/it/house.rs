@@ -8,7 +8,9 @@ use berth::server::{End, LogLevel, Server, ServerError, ServerHandle, Setup};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::socket::Socket;
 
@@ -121,12 +123,32 @@ impl House {
     fn close(&mut self) {
         if let Some(served) = self.served.take() {
             self.handle.end(End::Quit);
-            // The bound of a shutdown is measured on the clock that stands still.
-            while !served.is_finished() {
-                self.clock.advance(100);
-                std::thread::yield_now();
-            }
+            let ticking = Ticking::start(&self.clock, 20);
             served.join().expect("no panic").ok();
+            drop(ticking);
+        }
+    }
+}
+
+/// A clock that goes on by itself, for what is bounded by time, until this is dropped.
+pub struct Ticking(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Ticking {
+    /// Moves the clock by so many milliseconds each five milliseconds.
+    pub fn start(clock: &Clock, ms: u64) -> Ticking {
+        let (clock, (stop, stopped)) = (clock.clone(), channel::<()>());
+        let tick = move || while stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
+            clock.advance(ms);
+        };
+        Ticking(Some((stop, std::thread::spawn(tick))))
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        if let Some((stop, ticking)) = self.0.take() {
+            drop(stop);
+            ticking.join().expect("the clock ticks");
         }
     }
 }
