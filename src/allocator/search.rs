@@ -14,7 +14,7 @@ use super::fabric::{DeadLinks, Fabric, Reach};
 use super::free_space::{Corners, FreeSpace};
 use super::plane::{WORD_BITS, bits_of};
 use super::request::{Region, Request};
-use super::shape::shapes;
+use super::shape::Shape;
 use super::torus::{TRIAD_BOARDS, Torus, Triad};
 use super::{BoardIndex, Placement};
 
@@ -130,13 +130,11 @@ impl<'a> Search<'a> {
         self.complete(width, height).or_else(|| self.incomplete(width, height))
     }
 
-    /// A place for this many boards in a rectangle that is square enough: least surplus first, then squarest.
-    pub fn count(&mut self, boards: u32, min_ratio: f64) -> Option<Found> {
+    /// A place for the first of these shapes that has one with all boards wanted; else with boards missing.
+    pub fn any_shape(&mut self, shapes: &[Shape]) -> Option<Found> {
         let Torus { width, height } = self.ground.torus;
-        let sound = self.ground.fabric.faulty.count() == 0;
-        let shapes = shapes(boards.div_ceil(TRIAD_BOARDS), min_ratio, width, height, sound);
-        let ways = |shape: &super::shape::Shape| shape.laid_in(width, height).collect::<Vec<_>>();
-        for shape in &shapes {
+        let ways = |shape: &Shape| shape.laid_in(width, height).collect::<Vec<_>>();
+        for shape in shapes {
             let found = ways(shape).into_iter().filter_map(|(w, h)| self.enough(w, h));
             if let Some(found) = found.min_by_key(Found::rank) {
                 return Some(found);

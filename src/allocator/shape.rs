@@ -54,6 +54,14 @@ pub fn area_to_rect(area: u32, bound_width: u32, bound_height: u32, min_ratio: f
     (ratio_of(width, height) >= min_ratio).then_some((width, height))
 }
 
+/// The rectangle that `area_to_rect` finds although it is below the ratio, because of how it rounds.
+pub fn below_ratio(area: u32, bound_width: u32, bound_height: u32, min_ratio: f64) -> Option<Shape> {
+    let (width, height) = area_to_rect(area, bound_width, bound_height, min_ratio)?;
+    let (long, short) = (width.max(height), width.min(height));
+    let below = ratio_of(width, height) < landscape_ratio(min_ratio);
+    below.then(|| Shape { surplus: (width * height).saturating_sub(area), long, short })
+}
+
 /// Short side over long side.
 pub fn ratio_of(width: u32, height: u32) -> f64 {
     f64::from(width.min(height)) / f64::from(width.max(height))

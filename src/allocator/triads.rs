@@ -179,7 +179,8 @@ impl Triads {
         feasibility::count_fits(self.torus, request, count).ok()?;
         let closed = self.closed(holds);
         let mut search = Search::new(self.ground_now(), &closed, Terms::of(request, Some(count)));
-        Some(search.count(count, request.ratio())?.placement(self.torus))
+        let shapes = feasibility::shapes_of(self, &self.serving, request, count);
+        Some(search.any_shape(&shapes)?.placement(self.torus))
     }
 
     /// A rectangle of just this size.

@@ -7,7 +7,6 @@
 use super::fabric::Fabric;
 use super::request::{Region, Request, Size};
 use super::search::{Found, Ground, Search, Terms};
-use super::shape::shapes;
 use super::torus::{TRIAD_BOARDS, Torus, Triad};
 use super::triads::Triads;
 use super::{BoardIndex, Hold, feasibility};
@@ -66,9 +65,7 @@ impl Triads {
             Size::Count(count) => {
                 feasibility::count_fits(self.torus, request, *count).ok()?;
                 let Torus { width, height } = self.torus;
-                let minimal = self.serving.faulty.count() == 0;
-                let triads = count.div_ceil(TRIAD_BOARDS);
-                let shapes = shapes(triads, request.ratio(), width, height, minimal);
+                let shapes = feasibility::shapes_of(self, &self.serving, request, *count);
                 let ways = shapes.into_iter().flat_map(|shape| shape.laid_in(width, height));
                 self.hold_rectangle(Terms::of(request, Some(*count)), &ways.collect::<Vec<_>>(), until)
             }
