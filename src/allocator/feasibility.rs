@@ -76,7 +76,7 @@ pub fn count_fits(torus: Torus, request: &Request, count: u32) -> Result<(), Imp
         return Err(Impossible::TorusSize { machine_width, machine_height });
     }
     let min_ratio = request.ratio();
-    let square_enough = shapes(triads, min_ratio, machine_width, machine_height, true);
+    let square_enough = shapes(triads, min_ratio, machine_width, machine_height, false);
     let nearly = below_ratio(triads, machine_width, machine_height, min_ratio);
     if square_enough.is_empty() && nearly.is_none() {
         Err(Impossible::Ratio { triads, min_ratio, machine_width, machine_height })
@@ -92,10 +92,16 @@ pub fn count_fits(torus: Torus, request: &Request, count: u32) -> Result<(), Imp
 pub fn shapes_of(machine: &Triads, working: &Fabric, request: &Request, count: u32) -> Vec<Shape> {
     let (triads, ratio) = (count.div_ceil(TRIAD_BOARDS), request.ratio());
     let Torus { width, height } = machine.torus;
-    let square_enough = shapes(triads, ratio, width, height, working.faulty.count() == 0);
+    let with_larger = working.faulty.count() > 0 && request.max_dead_boards.is_some();
+    let square_enough = shapes(triads, ratio, width, height, with_larger);
     let Some(nearly) = below_ratio(triads, width, height, ratio) else { return square_enough };
     let mut ever = Search::new(machine.ground_ever(), &[], Terms::of(request, Some(count)));
     if ever.any_shape(&square_enough).is_some() { square_enough } else { vec![nearly] }
+}
+
+/// The one shape that spalloc's server would try for so many boards on an empty machine.
+pub fn usual_shape(torus: Torus, request: &Request, count: u32) -> Option<(u32, u32)> {
+    area_to_rect(count.div_ceil(TRIAD_BOARDS), torus.width, torus.height, request.ratio())
 }
 
 /// A wish for a rectangle.
@@ -124,14 +130,11 @@ impl Wish {
         (found, search)
     }
 
-    /// The one shape that spalloc's server would try.
+    /// The one shape that spalloc's server would try on an empty machine.
     fn usual_shape(self, torus: Torus, request: &Request) -> Option<(u32, u32)> {
         match self {
             Wish::Rectangle(width, height) => Some((width, height)),
-            Wish::Count(count) => {
-                let triads = count.div_ceil(TRIAD_BOARDS);
-                area_to_rect(triads, torus.width, torus.height, request.ratio())
-            }
+            Wish::Count(count) => usual_shape(torus, request, count),
         }
     }
 }

@@ -12,15 +12,15 @@ use super::triads::Triads;
 use super::{BoardIndex, Hold, feasibility};
 
 /// Machines with more triads are sampled.
-const GRID_TRIADS_MAX: u32 = 1 << 16;
+const GRID_TRIADS_MAX: u32 = 1 << 14;
 /// Triads times shapes compared on a grid, at most.
-const GRID_WORK_MAX: u32 = 1 << 20;
+const GRID_WORK_MAX: u32 = 1 << 18;
 /// Places of one shape compared on a machine that is sampled, at most.
-const SAMPLES_MAX: u32 = 256;
+const SAMPLES_MAX: u32 = 64;
 /// Shapes compared on a machine that is sampled, at most.
-const SAMPLED_SHAPES_MAX: usize = 4;
+const SAMPLED_SHAPES_MAX: usize = 2;
 /// Boards asked about on a machine that is sampled, at most, beyond one place.
-const QUESTIONS_MAX: u32 = 1 << 18;
+const QUESTIONS_MAX: u32 = 1 << 16;
 
 /// What waiting for a place costs: the latest board, boards of which nothing is known, boards not free now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
