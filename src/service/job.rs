@@ -26,7 +26,7 @@ const WAIT_MS: u64 = 30_000;
 const KEEPALIVE_MS: u64 = 60_000;
 
 /// How many boards can be asked for by serial.
-const SERIALS_MAX: usize = 10_000;
+const SERIALS_MAX: usize = 1000;
 
 /// How many tags can be asked for.
 const TAGS_MAX: usize = 64;

@@ -237,6 +237,7 @@ fn create_job() -> Vec<Rows> {
             r#"{"x": 1, "y": 1}"#,
             r#"{"serials": []}"#,
             r#"{"serials": [""]}"#,
+            r#"{"serials": ["devices-2", "devices-3", "devices-2"]}"#,
             r#"{"serials": "devices-2"}"#,
             r#"{"args": [1, 2, 3, 4]}"#,
             r#"{"args": [-1]}"#,
