@@ -40,8 +40,9 @@ const PEOPLE: [(&str, Role, u128); 5] = [
 ];
 
 impl House {
-    /// Machine `m` (4x2 triads) and pool `devices`. Job 1 of ada is ready on `m`, job 2 of hers waits for all of it, job 3 of
-    /// hers is over, job 4 of bob is being powered on `devices`, job 5 of his had a board fail and waits or has another one.
+    /// Machine `m` (4x2 triads) and pool `devices`. Job 1 of ada is ready on board [0, 0, 0] of `m`, job 2 of
+    /// hers waits for all of it, job 3 of hers is over, job 4 of bob is being powered on devices-1, job 5 of his
+    /// waits again because devices-0 failed.
     pub fn new() -> House {
         let lab = Lab::new(Options::default());
         let mut house = House { lab, now: Moment(1_000_000), sessions: Vec::new(), orders: Vec::new() };
@@ -73,7 +74,7 @@ impl House {
     }
 
     fn begin_jobs(&mut self) {
-        self.call("create_job", "ada", "{}").unwrap();
+        self.call("create_job", "ada", r#"{"x": 0, "y": 0, "z": 0}"#).unwrap();
         self.obey();
         self.call("create_job", "ada", r#"{"width": 4, "height": 2, "lease": 600, "note": "all \u00eb"}"#)
             .unwrap();
@@ -88,7 +89,12 @@ impl House {
         )
         .unwrap();
         let kept = std::mem::take(&mut self.orders);
-        self.call("create_job", "bob", r#"{"machine": "devices", "keepalive": null}"#).unwrap();
+        self.call(
+            "create_job",
+            "bob",
+            r#"{"serials": ["devices-0"], "keepalive": null, "machine": "devices"}"#,
+        )
+        .unwrap();
         self.fail("it smokes");
         self.orders.extend(kept);
     }
