@@ -43,7 +43,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_version",
         service: "about",
-        doc: "The versions of the server (core) and of its records (db); torrent is always zero. The greeting has the same.",
+        doc: "The versions of the server (core) and of its records (db); torrent is always zero. The \
+             greeting has the same.",
         args: &[],
         result: "VERSION",
         role: Role::Guest,
@@ -56,7 +57,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "list_functions",
         service: "about",
-        doc: "All functions, or those of one service: what they do, take and answer, who may call them, how they fail.",
+        doc: "All functions, or those of one service: what they do, take and answer, who may call them, \
+             how they fail.",
         args: &[Arg::with(
             "service",
             ArgType::Word(SERVICE_NAMES),
@@ -74,11 +76,12 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_status",
         service: "about",
-        doc: "The server and its lab in numbers. jobs.destroyed counts the ended jobs that are still remembered.",
+        doc: "The server and its lab in numbers. jobs.destroyed counts the ended jobs that are still \
+             remembered.",
         args: &[],
-        result: "{name:str, version:str, uptime:num, accept:bool, reason:str, \
-                 jobs:{queued:int, power:int, ready:int, destroyed:int}, boards:COUNTS, machines:int, users:int, \
-                 sessions:int, connections:int, orders_open:int}",
+        result: "{name:str, version:str, uptime:num, accept:bool, reason:str, jobs:{queued:int, \
+             power:int, ready:int, destroyed:int}, boards:COUNTS, machines:int, users:int, sessions:int, \
+             connections:int, orders_open:int}",
         role: Role::Guest,
         errors: &[],
         example: "{}",
@@ -94,7 +97,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "whoami",
         service: "about",
-        doc: "The user, role and session under which the call came. expires_at is when the session ends if nothing more is said.",
+        doc: "The user, role and session under which the call came. expires_at is when the session ends \
+             if nothing more is said.",
         args: &[],
         result: "{user:str, role:str, session:str, client:str, opened_at:num, expires_at:num|null}",
         role: Role::Guest,

@@ -16,8 +16,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "reload_config",
         service: "admin",
-        doc: "Reads the configuration file again and applies it wholly or not at all. Jobs go on; those on boards that are gone end with that reason. \
-              Answers what changed, a sentence each.",
+        doc: "Reads the configuration file again and applies it wholly or not at all. Jobs go on; those \
+             on boards that are gone end with that reason. Answers what changed, a sentence each.",
         args: &[],
         result: "{changed:[str]}",
         role: Role::Admin,

@@ -1,8 +1,9 @@
 //! The arguments of one call: bound to the names a function declares, then taken by type.
 //!
-//! What an argument may be stands in the function's list of arguments and nowhere else: takers check against it, and
-//! complaints quote it. A name that is not declared or a missing argument makes the call malformed (403); a wrong type or a value out
-//! of range is a bad argument (404). `null` is the same as leaving an argument out, except where a function looks at
+//! What an argument may be stands in the function's list of arguments and nowhere else: takers check
+//! against it, and complaints quote it. A name that is not declared or a missing argument makes the call
+//! malformed (403); a wrong type or a value out of range is a bad argument (404). `null` is the same as
+//! leaving an argument out, except where a function looks at
 //! `is_null`. Numbers are read from their text, so that a huge one is refused rather than rounded.
 
 use super::nearest::hint;
@@ -191,8 +192,8 @@ impl<'a> Arguments<'a> {
         known.map(Some).ok_or_else(|| self.unknown_word(name, &given, words))
     }
 
-    /// Which of several forms the arguments have: the place of the one whose names, and no others of any form, are
-    /// given. Otherwise the complaint tells what is missing, or what does not go together.
+    /// Which of several forms the arguments have: the place of the one whose names, and no others of any
+    /// form, are given. Otherwise the complaint tells what is missing, or what does not go together.
     pub fn form(&self, forms: &[&[&str]], is_given: impl Fn(&str) -> bool) -> Result<usize, Fault> {
         let mut given: Vec<&str> = Vec::with_capacity(ARGS_MAX);
         for name in forms.iter().copied().flatten() {
@@ -317,10 +318,14 @@ fn came(value: &RawValue, may_quote: bool) -> Cow<'static, str> {
     }
 }
 
+/// A word of the caller's for a complaint.
 fn quoted(word: &str) -> String {
-    shortened(&format!("{word:?}"))
+    let short: String = word.chars().take(QUOTED_CHARS_MAX).collect();
+    let dots = if short.len() < word.len() { "..." } else { "" };
+    format!("{short:?}{dots}")
 }
 
+/// The beginning of a text.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARS_MAX) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),

@@ -57,7 +57,8 @@ const CONSULT_ERRORS: &[Code] = &[
 macro_rules! addressed {
     ($($more:expr),*) => {
         &[
-            Arg::with("machine", ArgType::Name(NAME_BYTES_MAX), "null", "The machine; not needed with a serial."),
+            Arg::with("machine", ArgType::Name(NAME_BYTES_MAX), "null", "The machine; not needed with a \
+                 serial."),
             Arg::with("x", COUNT, "null", "The board by its place in the torus: the triad's column,"),
             Arg::with("y", COUNT, "null", "the triad's row,"),
             Arg::with("z", COUNT, "null", "and the board in the triad."),
@@ -106,7 +107,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "report_board",
         service: "board",
-        doc: "Says that a board is faulty. Its holder and operators may; when enough different owners did, it is taken out of use as soon as it is free.",
+        doc: "Says that a board is faulty. Its holder and operators may; when enough different owners \
+             did, it is taken out of use as soon as it is free.",
         args: addressed!(Arg::needed("reason", ArgType::Text(JOB_TEXT_BYTES_MAX), "What is wrong with it.")),
         result: "null",
         role: Role::User,
@@ -128,8 +130,9 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "set_board_state",
         service: "board",
-        doc: "Puts a board into maintenance, declares it dead, brings it back (free), or has a quarantined one tested now (retest). A board that \
-              is lent is only marked: it changes when it comes back. Answers the board as it is then.",
+        doc: "Puts a board into maintenance, declares it dead, brings it back (free), or has a \
+             quarantined one tested now (retest). A board that is lent is only marked: it changes when \
+             it comes back. Answers the board as it is then.",
         args: addressed!(
             Arg::needed("state", ArgType::Word(WISHES), "What the board is to be."),
             Arg::with(
@@ -189,7 +192,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "read_board_sensors",
         service: "board",
-        doc: "Temperatures, voltages, fans and whatever else a board measures. Its holder may ask, and operators.",
+        doc: "Temperatures, voltages, fans and whatever else a board measures. Its holder may ask, and \
+             operators.",
         args: addressed!(),
         result: "{*:{value:num|null, unit:str}}",
         role: Role::User,
@@ -205,7 +209,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "send_board_command",
         service: "board",
-        doc: "A command in the language of the board's own agent, whose answer is the result. The holder may, and operators.",
+        doc: "A command in the language of the board's own agent, whose answer is the result. The holder \
+             may, and operators.",
         args: addressed!(
             Arg::needed("command", ArgType::Name(NAME_BYTES_MAX), "The command."),
             Arg::with("args", ArgType::Json(COMMAND_BYTES_MAX), "{}", "Its arguments.")

@@ -1,8 +1,8 @@
 //! One call in, a plan out; what came of the plan in, bytes out.
 //!
-//! A call is planned in three steps: the function is found by name, the caller's role is held against the least one, and the
-//! arguments are bound and translated. The role comes before the arguments, so that whoever may not call a function
-//! learns nothing from it. Whatever goes wrong concerns this call alone.
+//! A call is planned in three steps: the function is found by name, the caller's role is held against the
+//! least one, and the arguments are bound and translated. The role comes before the arguments, so that
+//! whoever may not call a function learns nothing from it. Whatever goes wrong concerns this call alone.
 
 use super::arguments::Arguments;
 use super::nearest::hint;

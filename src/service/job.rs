@@ -26,7 +26,7 @@ const WAIT_MS: u64 = 30_000;
 const KEEPALIVE_MS: u64 = 60_000;
 
 /// How many boards can be asked for by serial.
-const SERIALS_MAX: usize = 10_000;
+const SERIALS_MAX: usize = 1000;
 
 /// How many tags can be asked for.
 const TAGS_MAX: usize = 64;
@@ -50,9 +50,10 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "create_job",
         service: "job",
-        doc: "Asks for boards and answers the number of the job, which waits in the queue or has its boards at once. How many is said in one \
-              way: boards, or width and height, or x, y and z, or serials, or args; nothing means one board. A request that no machine \
-              of the lab could ever meet is refused (1012).",
+        doc: "Asks for boards and answers the number of the job, which waits in the queue or has its \
+             boards at once. How many is said in one way: boards, or width and height, or x, y and z, or \
+             serials, or args; nothing means one board. A request that no machine of the lab could ever \
+             meet is refused (1012).",
         args: &[
             Arg::with("boards", COUNT, "1", "At least so many boards; 1 is any one board."),
             Arg::with("width", COUNT, "null", "A rectangle of so many triads from west to east,"),
@@ -172,10 +173,12 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_job_state",
         service: "job",
-        doc: "The state of a job: 0 unknown, 1 queued, 2 power, 3 ready, 4 destroyed. power tells whether its boards are on or are being \
-              switched on; keepalivehost is always null. When the owner asks, it is a sign of life.",
+        doc: "The state of a job: 0 unknown, 1 queued, 2 power, 3 ready, 4 destroyed. power tells \
+             whether its boards are on or are being switched on; keepalivehost is always null. When the \
+             owner asks, it is a sign of life.",
         args: &[JOB_ID],
-        result: "{state:int, power:bool|null, keepalive:num|null, reason:str|null, start_time:num|null, keepalivehost:null}",
+        result: "{state:int, power:bool|null, keepalive:num|null, reason:str|null, start_time:num|null, \
+             keepalivehost:null}",
         role: Role::Guest,
         errors: &[Code::BAD_ARGUMENT],
         example: r#"{"job_id": 1}"#,
@@ -186,11 +189,12 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_job_machine_info",
         service: "job",
-        doc: "The boards of a job and how to reach them; everything is null while it has none. width and height are in chips, and the chips of \
-              connections are counted from the job's own origin; a pool has neither. When the owner asks, it is a sign of life.",
+        doc: "The boards of a job and how to reach them; everything is null while it has none. width and \
+             height are in chips, and the chips of connections are counted from the job's own origin; a \
+             pool has neither. When the owner asks, it is a sign of life.",
         args: &[JOB_ID],
-        result: "{width:int|null, height:int|null, connections:[[[int, int], str]]|null, machine_name:str|null, \
-                 boards:[BOARDNAME]|null}",
+        result: "{width:int|null, height:int|null, connections:[[[int, int], str]]|null, \
+             machine_name:str|null, boards:[BOARDNAME]|null}",
         role: Role::Guest,
         errors: &[Code::BAD_ARGUMENT],
         example: r#"{"job_id": 1}"#,
@@ -201,7 +205,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "power_on_job_boards",
         service: "job",
-        doc: "Switches all boards of a job on; those that are on are reset. The job is ready again when they have obeyed.",
+        doc: "Switches all boards of a job on; those that are on are reset. The job is ready again when \
+             they have obeyed.",
         args: &[JOB_ID],
         result: "null",
         role: Role::User,
@@ -227,7 +232,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "destroy_job",
         service: "job",
-        doc: "Ends a job, waiting or not. Its boards are switched off and cleaned before anybody else gets them.",
+        doc: "Ends a job, waiting or not. Its boards are switched off and cleaned before anybody else \
+             gets them.",
         args: &[
             JOB_ID,
             Arg::with(
@@ -251,7 +257,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "list_jobs",
         service: "job",
-        doc: "Jobs, the oldest first: all that live, or those of a state, an owner, a machine. Ended jobs are listed when their state is asked for.",
+        doc: "Jobs, the oldest first: all that live, or those of a state, an owner, a machine. Ended \
+             jobs are listed when their state is asked for.",
         args: &[
             Arg::with("owner", ArgType::Name(NAME_BYTES_MAX), "null", "Only this owner's."),
             Arg::with(
@@ -274,7 +281,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_job",
         service: "job",
-        doc: "One job with all that is known of it. args and kwargs are what create_job would take to ask for the same again.",
+        doc: "One job with all that is known of it. args and kwargs are what create_job would take to \
+             ask for the same again.",
         args: &[JOB_ID],
         result: "JOB",
         role: Role::Guest,
@@ -287,8 +295,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "wait_job",
         service: "job",
-        doc: "Waits until a job has come to a state, has gone past it or has ended, or until the time is up, and answers the job as it is then. \
-              While the owner waits, the job shows signs of life.",
+        doc: "Waits until a job has come to a state, has gone past it or has ended, or until the time is \
+             up, and answers the job as it is then. While the owner waits, the job shows signs of life.",
         args: &[
             JOB_ID,
             Arg::with("state", ArgType::JobState, r#""ready""#, "The state to wait for; not \"unknown\"."),
@@ -305,8 +313,9 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "explain_job",
         service: "job",
-        doc: "Why a job waits: its place in the queue, and on each machine that could take it the boards it would have to wait for, who has them \
-              and until when at the latest. starts_by is when it starts at the latest, if that is known.",
+        doc: "Why a job waits: its place in the queue, and on each machine that could take it the boards \
+             it would have to wait for, who has them and until when at the latest. starts_by is when it \
+             starts at the latest, if that is known.",
         args: &[JOB_ID],
         result: "{job_id:int, state:int, state_name:str, ahead:int|null, sentence:str, starts_by:num|null, \
                  machines:[{machine:str, free_by:num|null, \
@@ -322,10 +331,11 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "job_history",
         service: "job",
-        doc: "What happened to a job, the oldest first. Of a long life the middle is forgotten; the journal has it all.",
+        doc: "What happened to a job, the oldest first. Of a long life the middle is forgotten; the \
+             journal has it all.",
         args: &[JOB_ID],
-        result: "[{at:num, event:\"queued\"|\"granted\"|\"ready\"|\"powering\"|\"requeued\"|\"board_failed\"|\"destroyed\", \
-                 detail:str, grant?:int, machine?:str, boards?:int, power?:bool, board_index?:int, reason?:str, by?:str}]",
+        result: "[{at:num, event:EVENT, detail:str, grant?:int, machine?:str, boards?:int, power?:bool, \
+             board_index?:int, reason?:str, by?:str}]",
         role: Role::Guest,
         errors: &[Code::BAD_ARGUMENT, Code::JOB_UNKNOWN],
         example: r#"{"job_id": 1}"#,
@@ -366,11 +376,7 @@ fn want(args: &Arguments<'_>) -> Result<Want, Fault> {
         1 => Want::Boards(number("boards")?),
         2 => Want::Triads { width: number("width")?, height: number("height")? },
         3 => Want::Exact { x: number("x")?, y: number("y")?, z: number("z")? },
-        4 => Want::Serials(
-            args.names("serials")?
-                .filter(|serials| !serials.is_empty())
-                .ok_or_else(|| args.bad("serials"))?,
-        ),
+        4 => Want::Serials(serials(args)?),
         _ => match listed.unwrap_or_default().as_slice() {
             [boards] => Want::Boards(*boards),
             [width, height] => Want::Triads { width: *width, height: *height },
@@ -378,6 +384,19 @@ fn want(args: &Arguments<'_>) -> Result<Want, Fault> {
             _ => return Err(args.bad("args")),
         },
     })
+}
+
+/// At least one serial, none of them twice.
+fn serials(args: &Arguments<'_>) -> Result<Vec<Arc<str>>, Fault> {
+    let serials =
+        args.names("serials")?.filter(|serials| !serials.is_empty()).ok_or_else(|| args.bad("serials"))?;
+    let mut seen = BTreeSet::new();
+    match serials.iter().find(|serial| !seen.insert(*serial)) {
+        Some(twice) => {
+            Err(Fault::new(Code::BAD_ARGUMENT, format!("argument 'serials' names '{twice}' twice")))
+        }
+        None => Ok(serials),
+    }
 }
 
 fn tags(args: &Arguments<'_>, machine: Option<&str>) -> Result<BTreeSet<Arc<str>>, Fault> {

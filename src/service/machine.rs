@@ -15,7 +15,8 @@ use std::borrow::Cow;
 /// The name of a machine.
 const MACHINE: Arg = Arg::needed("machine", ArgType::Name(NAME_BYTES_MAX), "The machine.");
 
-/// A place in a torus that may lie beyond its edge: it is wrapped around, but it stays a number to reckon with.
+/// A place in a torus that may lie beyond its edge: it is wrapped around, but it stays a number to reckon
+/// with.
 const ANYWHERE: ArgType = ArgType::Int(i32::MIN as i64, i32::MAX as i64);
 
 /// A place that must be one.
@@ -34,7 +35,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "list_machines",
         service: "machine",
-        doc: "All machines, in the order in which they are tried. A pool has neither size nor dead boards or links.",
+        doc: "All machines, in the order in which they are tried. A pool has neither size nor dead \
+             boards or links.",
         args: &[],
         result: "[MACHINE]",
         role: Role::Guest,
@@ -56,13 +58,17 @@ pub static FUNCTIONS: &[Function] = &[
         errors: &[Code::BAD_ARGUMENT, Code::MACHINE_UNKNOWN, Code::TEXT_TOO_LONG],
         example: r#"{"machine": "m"}"#,
         plan: |args, _| Ok(Plan::Ask(Ask::Query(Query::Machine(args.need("machine", Arguments::shared)?)))),
-        answer: seen!(View::Machine(view, boards) => shape::machine::Machine { view, boards: Some(boards.as_slice()) }),
+        answer: seen!(View::Machine(view, boards) => shape::machine::Machine {
+            view,
+            boards: Some(boards.as_slice()),
+        }),
         null_for: &[],
     },
     Function {
         name: "get_board_position",
         service: "machine",
-        doc: "Where a board of a torus stands: [cabinet, frame, board]. Null when the machine or the board is unknown, or its place is.",
+        doc: "Where a board of a torus stands: [cabinet, frame, board]. Null when the machine or the \
+             board is unknown, or its place is.",
         args: &[
             MACHINE.or_named(&["machine_name"]),
             Arg::needed("x", ANYWHERE, "The triad's column."),
@@ -80,7 +86,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_board_at_position",
         service: "machine",
-        doc: "Which board of a torus stands at a place: [x, y, z]. Null when the machine is unknown or nothing stands there.",
+        doc: "Which board of a torus stands at a place: [x, y, z]. Null when the machine is unknown or \
+             nothing stands there.",
         args: &[
             MACHINE.or_named(&["machine_name"]),
             Arg::needed("cabinet", ANYWHERE, "The cabinet.").or_named(&["x"]),
@@ -98,9 +105,10 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "where_is",
         service: "machine",
-        doc: "Everything about one place of a torus: the board, where it stands, the chip, and the job that has it. Give machine, x, y, z \
-              or machine, cabinet, frame, board or machine, chip_x, chip_y or job_id, chip_x, chip_y (a chip of the job's own grid). \
-              Places beyond the edge of a machine are wrapped around. Null when nothing is there.",
+        doc: "Everything about one place of a torus: the board, where it stands, the chip, and the job \
+             that has it. Give machine, x, y, z or machine, cabinet, frame, board or machine, chip_x, \
+             chip_y or job_id, chip_x, chip_y (a chip of the job's own grid). Places beyond the edge of \
+             a machine are wrapped around. Null when nothing is there.",
         args: &[
             Arg::with("machine", ArgType::Name(NAME_BYTES_MAX), "null", "The machine."),
             Arg::with("x", ANYWHERE, "null", "The triad's column."),
@@ -113,8 +121,8 @@ pub static FUNCTIONS: &[Function] = &[
             Arg::with("chip_y", ANYWHERE, "null", "The chip's row."),
             Arg::with("job_id", ArgType::JobId, "null", "The job whose chips are meant."),
         ],
-        result: "{machine:str, logical:[int, int, int], physical:[int, int, int], chip:[int, int], board_chip:[int, int], \
-                 job_id:int|null, job_chip:[int, int]|null}|null",
+        result: "{machine:str, logical:[int, int, int], physical:[int, int, int], chip:[int, int], \
+             board_chip:[int, int], job_id:int|null, job_chip:[int, int]|null}|null",
         role: Role::Guest,
         errors: &[Code::BAD_ARGUMENT, Code::TEXT_TOO_LONG],
         example: r#"{"machine": "m", "chip_x": 13, "chip_y": 5}"#,

@@ -1,14 +1,16 @@
 //! What can be asked by name: every function as one value, from which calls are checked, run and documented.
 //!
-//! Reading order: this file (what a function is, and the list of them all), `plan` (what a call comes to, and who
-//! calls), `arguments` (out of JSON, named and checked), one file for each service (`about` `machine` `job` `board`
+//! Reading order: this file (what a function is, and the list of them all), `plan` (what a call comes to,
+//! and who calls), `arguments` (out of JSON, named and checked), one file for each service (`about`
+//! `machine` `job` `board`
 //! `notice` `user` `admin`: the functions themselves), `shape` (answers into JSON), `schema` (the little language that
-//! says how answers look), `dispatch` (one call in, a plan out; what came of it in, bytes out) and `render` (documents
-//! and help made of the list).
+//! says how answers look), `dispatch` (one call in, a plan out; what came of it in, bytes out) and
+//! `render` (documents and help made of the list).
 //!
-//! A function changes nothing and waits for nothing: it translates. What a plan says is carried out elsewhere, by whoever
-//! owns the lab, and its outcome comes back here to be written. Deliberately not here: sockets, frames, the list of calls in a
-//! message, the lab's own rules (a plan may still be refused), and the words of other doors.
+//! A function changes nothing and waits for nothing: it translates. What a plan says is carried out
+//! elsewhere, by whoever owns the lab, and its outcome comes back here to be written. Deliberately not
+//! here: sockets, frames, the list of calls in a message, the lab's own rules (a plan may still be
+//! refused), and the words of other doors.
 
 pub mod about;
 pub mod admin;

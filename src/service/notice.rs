@@ -22,7 +22,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "notify_job",
         service: "notice",
-        doc: "From now on this connection is told when the job changes: {\"jobs_changed\": [numbers]}, each job once however often it changed.",
+        doc: "From now on this connection is told when the job changes: {\"jobs_changed\": [numbers]}, \
+             each job once however often it changed.",
         args: &[JOB_ID],
         result: "null",
         role: Role::Guest,
@@ -35,7 +36,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "no_notify_job",
         service: "notice",
-        doc: "This connection is no longer told when the job changes. One job does not end being told of all.",
+        doc: "This connection is no longer told when the job changes. One job does not end being told of \
+             all.",
         args: &[JOB_ID],
         result: "null",
         role: Role::Guest,
@@ -48,8 +50,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "notify_machine",
         service: "notice",
-        doc: "From now on this connection is told when boards of the machine are lent or come back, or its shape or health changes: \
-              {\"machines_changed\": [names]}.",
+        doc: "From now on this connection is told when boards of the machine are lent or come back, or \
+             its shape or health changes: {\"machines_changed\": [names]}.",
         args: &[MACHINE],
         result: "null",
         role: Role::Guest,
@@ -62,7 +64,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "no_notify_machine",
         service: "notice",
-        doc: "This connection is no longer told when the machine changes. One machine does not end being told of all.",
+        doc: "This connection is no longer told when the machine changes. One machine does not end being \
+             told of all.",
         args: &[MACHINE],
         result: "null",
         role: Role::Guest,

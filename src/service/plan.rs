@@ -1,7 +1,7 @@
 //! What a call comes to (`Plan`), who calls (`Asker`), and what came of the plan (`Outcome`).
 //!
-//! These are the words between the functions and whoever carries plans out. Every plan that is not `Ready` needs the lab, the
-//! table of sessions, hardware or a thread of its own; none of that is here.
+//! These are the words between the functions and whoever carries plans out. Every plan that is not
+//! `Ready` needs the lab, the table of sessions, hardware or a thread of its own; none of that is here.
 
 use super::Function;
 use crate::clock::Moment;
@@ -68,7 +68,8 @@ pub enum Plan {
     AskThenSee(Command, Query),
     /// Note a sign of life, if `dispatch::mention` allows it. -> `Outcome::Nothing`
     Mention(JobId),
-    /// Wait until the job has come so far or has ended, or the time is up; then see `Query::Job`. -> `Outcome::Reply`
+    /// Wait until the job has come so far or has ended, or the time is up; then see `Query::Job`. ->
+    /// `Outcome::Reply`
     Wait {
         /// The job.
         job: JobId,
@@ -105,7 +106,8 @@ pub enum Plan {
     },
     /// Read the configuration again. -> `Outcome::Changed`
     ReloadConfig,
-    /// Set the log's level if one is given, and tell which it is. -> `Outcome::LogLevel` or `Outcome::Nothing`
+    /// Set the log's level if one is given, and tell which it is. -> `Outcome::LogLevel` or
+    /// `Outcome::Nothing`
     LogLevel(Option<&'static str>),
 }
 
@@ -159,7 +161,8 @@ impl PasswordFor {
 pub enum SessionName {
     /// By its id.
     Id(SessionId),
-    /// By the first 32 of its 128 bits, as lists show them; only administrators may, and only when no other begins so.
+    /// By the first 32 of its 128 bits, as lists show them; only administrators may, and only when no
+    /// other begins so.
     Prefix(u32),
 }
 
@@ -175,6 +178,10 @@ impl SessionName {
 
 /// What came of a plan that was not refused.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would be an allocation for every call"
+)]
 pub enum Outcome {
     /// The result was known beforehand.
     Ready(Cow<'static, [u8]>),

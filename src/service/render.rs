@@ -30,7 +30,7 @@ pub fn functions_markdown() -> String {
     }
     text.push_str(SHAPES);
     for named in NAMED {
-        line(&mut text, &format!("| {} | `{}` | {} |", named.name, cell(named.shape), named.doc));
+        line(&mut text, &format!("| {} | `{}` | {} |", named.name, cell(named.shape), cell(named.doc)));
     }
     line(&mut text, "\n## How every call can fail\n");
     line(&mut text, &codes(COMMON_ERRORS));
@@ -39,27 +39,31 @@ pub fn functions_markdown() -> String {
 }
 
 /// What functions.md begins with.
-const HEAD: &str = "# Functions
+const HEAD: &str = r#"# Functions
 
-Made from the list of functions in `src/service`; a test holds them equal. `BERTH_WRITE_DOCS=1 cargo test documents_are_current` writes it anew.
+Made from the list of functions in `src/service`; a test holds them equal.
+`BERTH_WRITE_DOCS=1 cargo test documents_are_current` writes it anew.
 
-A call is an object with `fname` and the arguments by name: `{\"fname\": \"get_job_state\", \"job_id\": 1}`. Its answer is
-`{\"fname\": \"get_job_state\", \"data\": RESULT}`, or with `\"data\": null` and `\"error\": {\"code\": .., \"msg\": ..}`. An argument that is `null` counts as left out, unless
-its description says what null means. Numbers without a fraction may be written with a point. Times in answers are Unix seconds with a fraction, spans
-are seconds.
+A call is an object with `fname` and the arguments by name: `{"fname": "get_job_state", "job_id": 1}`. Its
+answer is `{"fname": "get_job_state", "data": RESULT}`, or, when it failed,
+`{"fname": "get_job_state", "data": null, "error": {"code": NUMBER, "msg": SENTENCE}}`.
 
-";
+An argument that is `null` counts as left out, unless its description says what null means. Integers may be
+written with a point (`1.0`). Times in answers are Unix seconds with a fraction, spans of time are seconds.
+
+"#;
 
 /// What stands over the table of shapes.
-const SHAPES: &str = "
+const SHAPES: &str = r#"
 ## Shapes
 
-`int` `num` `str` `bool` `null` `any` are values of that type, `num` with or without a fraction; `\"word\"` is exactly this string; `{a:int, b?:str}` is an object with
-these keys, of which `b` may be missing; `{*:int}` an object with any keys; `[int]` a list of any length, `[int, str]` a list of exactly these; `|` is or.
+`int` `num` `str` `bool` `null` `any` are values of that type, `num` with or without a fraction; `"word"` is
+exactly this string; `{a:int, b?:str}` is an object with these keys and no others, of which `b` may be missing;
+`{*:int}` an object with any keys; `[int]` a list of any length, `[int, str]` a list of exactly these; `|` is or.
 
 | name | shape | |
 |---|---|---|
-";
+"#;
 
 fn push_service(text: &mut String, service: &Service) {
     line(text, &format!("\n## {}\n\n{}", service.name, service.doc));
@@ -99,9 +103,9 @@ fn codes(codes: &[Code]) -> String {
     names.join(", ")
 }
 
-/// A text that does not break its table.
+/// A text that breaks neither its table nor the page.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+    text.replace('|', "\\|").replace('<', "&lt;")
 }
 
 /// `protocol-spec/errors.md`: every error a caller may see, and which functions have it.
@@ -116,16 +120,18 @@ pub fn errors_markdown() -> String {
 }
 
 /// What errors.md begins with.
-const ERRORS_HEAD: &str = "# Errors
+const ERRORS_HEAD: &str = r#"# Errors
 
-Made from the table in `src/error.rs`; a test holds them equal. `BERTH_WRITE_DOCS=1 cargo test documents_are_current` writes it anew.
+Made from the table in `src/error.rs`; a test holds them equal.
+`BERTH_WRITE_DOCS=1 cargo test documents_are_current` writes it anew.
 
-An error is `{\"code\": NUMBER, \"msg\": SENTENCE}`: beside the root of a message when it concerns the whole message, beside one entry of the list of answers when it concerns
-one call. A number never changes its meaning and is never given to another one. Numbers below 1000 are those of the HappyPanda X protocol.
+An error is `{"code": NUMBER, "msg": SENTENCE}`: at the root of a message when it concerns the whole message,
+in one entry of the list of answers when it concerns one call. A number never changes its meaning and is never
+given to another one. Numbers below 1000 are those of the HappyPanda X protocol.
 
 | code | name | meaning | functions |
 |---|---|---|---|
-";
+"#;
 
 fn raised_by(code: Code) -> String {
     if COMMON_ERRORS.contains(&code) {

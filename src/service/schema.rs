@@ -50,36 +50,49 @@ pub static NAMED: &[Named] = &[
     },
     Named {
         name: "BOARD",
-        doc: "A board. since, retest_at: Unix seconds. physical: cabinet, frame, board. marked: what it is to be when it comes back.",
-        shape: "{machine:str, board:BOARDNAME, state:str, since:num, reason:str|null, job_id:int|null, owner:str|null, \
-                physical:[int, int, int]|null, host:str, retest_at:num|null, marked:str|null, reports:int}",
+        doc: "A board. since, retest_at: Unix seconds. physical: cabinet, frame, board. marked: what it \
+             is to be when it comes back.",
+        shape: "{machine:str, board:BOARDNAME, state:str, since:num, reason:str|null, job_id:int|null, \
+             owner:str|null, physical:[int, int, int]|null, host:str, retest_at:num|null, \
+             marked:str|null, reports:int}",
     },
     Named {
         name: "MACHINE",
-        doc: "A machine. width, height: triads, null of a pool. dead_boards and dead_links are those of the configuration.",
-        shape: "{name:str, shape:\"triads\"|\"pool\", tags:[str], kinds:[str], width:int|null, height:int|null, \
-                dead_boards:[[int, int, int]], dead_links:[[int, int, int, int]], \
-                boards:{total:int, free:int, lent:int, cleaning:int, quarantined:int, maintenance:int, dead:int, offline:int}}",
+        doc: "A machine. width, height: triads, null of a pool. dead_boards and dead_links are those of \
+             the configuration.",
+        shape: "{name:str, shape:\"triads\"|\"pool\", tags:[str], kinds:[str], width:int|null, \
+             height:int|null, dead_boards:[[int, int, int]], dead_links:[[int, int, int, int]], \
+             boards:{total:int, free:int, lent:int, cleaning:int, quarantined:int, maintenance:int, \
+             dead:int, offline:int}}",
     },
     Named {
         name: "MACHINE_WITH_BOARDS",
         doc: "A machine and all its boards.",
-        shape: "{name:str, shape:\"triads\"|\"pool\", tags:[str], kinds:[str], width:int|null, height:int|null, \
-                dead_boards:[[int, int, int]], dead_links:[[int, int, int, int]], \
-                boards:{total:int, free:int, lent:int, cleaning:int, quarantined:int, maintenance:int, dead:int, offline:int}, \
-                board_list:[BOARD]}",
+        shape: "{name:str, shape:\"triads\"|\"pool\", tags:[str], kinds:[str], width:int|null, \
+             height:int|null, dead_boards:[[int, int, int]], dead_links:[[int, int, int, int]], \
+             boards:{total:int, free:int, lent:int, cleaning:int, quarantined:int, maintenance:int, \
+             dead:int, offline:int}, board_list:[BOARD]}",
+    },
+    Named {
+        name: "EVENT",
+        doc: "What happened to a job.",
+        shape: "\"queued\"|\"granted\"|\"ready\"|\"powering\"|\"requeued\"|\"board_failed\"|\
+             \"destroyed\"",
     },
     Named {
         name: "JOB",
-        doc: "A job. Times are Unix seconds, spans are seconds. machine: the one asked for; allocated_machine_name, boards, grant: what it has, or \
-              had last. args and kwargs: what create_job would take to ask for the same again, but for owner and keepalive. ahead: how \
-              many jobs stand before it, told by get_job and wait_job of a queued one.",
-        shape: "{job_id:int, owner:str, state:int, state_name:str, power:bool|null, start_time:num, keepalive:num|null, \
-                lapses_at:num|null, lease:num|null, lease_ends_at:num|null, priority:int, kind:str|null, kind_args:any, note:str, \
-                want:str, args:[int], kwargs:{serials?:[str], machine?:str, tags?:[str], kind?:str, kind_args?:any, lease?:num, \
-                min_ratio?:num, max_dead_boards?:int, max_dead_links?:int, require_torus?:bool, priority?:int, note?:str}, tags:[str], \
-                machine:str|null, allocated_machine_name:str|null, boards:[BOARDNAME]|null, grant:int|null, granted_at:num|null, \
-                ahead:int|null, attempts:int, reason:str|null, ended_at:num|null}",
+        doc: "A job. Times are Unix seconds, spans are seconds. machine: the one asked for; \
+             allocated_machine_name, boards, grant: what it has, or had last. args and kwargs: what \
+             create_job would take to ask for the same again, but for owner and keepalive. ahead: how \
+             many jobs stand before it, told by get_job and wait_job of a queued one.",
+        shape: "{job_id:int, owner:str, state:int, state_name:str, power:bool|null, start_time:num, \
+             keepalive:num|null, lapses_at:num|null, lease:num|null, lease_ends_at:num|null, \
+             priority:int, kind:str|null, kind_args:any, note:str, want:str, args:[int], \
+             kwargs:{serials?:[str], machine?:str, tags?:[str], kind?:str, kind_args?:any, lease?:num, \
+             min_ratio?:num, max_dead_boards?:int, max_dead_links?:int, require_torus?:bool, \
+             priority?:int, note?:str}, tags:[str], machine:str|null, allocated_machine_name:str|null, \
+             boards:[BOARDNAME]|null, grant:int|null, granted_at:num|null, ahead:int|null, attempts:int, \
+             reason:str|null, ended_at:num|null}",
     },
 ];
 

@@ -72,7 +72,8 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "set_password",
         service: "user",
-        doc: "Gives a user a new password. All sessions of the user end, the caller's own too if it is one of them.",
+        doc: "Gives a user a new password. All sessions of the user end, the caller's own too if it is \
+             one of them.",
         args: &[
             Arg::with(
                 "user",
@@ -142,9 +143,11 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "list_sessions",
         service: "user",
-        doc: "The caller's sessions; administrators see those of everybody, or of one user. Of other people's sessions only the beginning of the id is shown.",
+        doc: "The caller's sessions; administrators see those of everybody, or of one user. Of other \
+             people's sessions only the beginning of the id is shown.",
         args: &[Arg::with("user", NAME, "null", "Only this user's.")],
-        result: "[{session:str, user:str, role:str, client:str, opened_at:num, last_used_at:num, expires_at:num|null}]",
+        result: "[{session:str, user:str, role:str, client:str, opened_at:num, last_used_at:num, \
+             expires_at:num|null}]",
         role: Role::User,
         errors: &[Code::BAD_ARGUMENT, Code::USER_UNKNOWN, Code::TEXT_TOO_LONG],
         example: "{}",

@@ -68,8 +68,8 @@ impl Serialize for Size<'_> {
     }
 }
 
-/// The options that are not the default, as `create_job` takes them by name. As with spalloc, neither the owner nor the
-/// keepalive is among them.
+/// The options that are not the default, as `create_job` takes them by name. As with spalloc, neither the
+/// owner nor the keepalive is among them.
 struct Unusual<'a>(&'a JobSpec);
 
 impl Serialize for Unusual<'_> {

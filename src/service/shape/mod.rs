@@ -1,10 +1,11 @@
 //! Answers into JSON: what the lab saw, as callers read it.
 //!
-//! Everything is written by hand straight into the bytes of the answer; nothing of the lab can be serialised by itself, so
-//! a field of the lab may change without a change on the wire. Here is what all shapes share; `job` has jobs, `machine` has
-//! machines, boards and places, `people` has users, sessions and the server itself. Times are Unix seconds, durations are
-//! seconds, a board is `[x, y, z]` in a torus and its serial in a pool. Text outside ASCII goes out escaped, so that it is
-//! read the same whatever a peer takes for its character set.
+//! Everything is written by hand straight into the bytes of the answer; nothing of the lab can be
+//! serialised by itself, so a field of the lab may change without a change on the wire. Here is what all
+//! shapes share; `job` has jobs, `machine` has machines, boards and places, `people` has users, sessions
+//! and the server itself. Times are Unix seconds, durations are seconds, a board is `[x, y, z]` in a
+//! torus and its serial in a pool. Text outside ASCII goes out escaped, so that it is read the same
+//! whatever a peer takes for its character set.
 
 pub mod job;
 pub mod machine;

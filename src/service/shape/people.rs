@@ -23,8 +23,8 @@ impl Serialize for User<'_> {
     }
 }
 
-/// A session, as one caller may see it. Whoever knows a whole id can speak with it, so it is shown only to the session
-/// itself and to its user; guests are all one user and are shown none but their own.
+/// A session, as one caller may see it. Whoever knows a whole id can speak with it, so it is shown only
+/// to the session itself and to its user; guests are all one user and are shown none but their own.
 pub struct Session<'a> {
     /// The session.
     pub session: &'a session::Session,
