@@ -6,6 +6,7 @@
 //!
 //! What is deliberately not here: how each kind of controller obeys.
 
+use super::command::Office;
 use super::simulated::{Simulated, SimulatedNews};
 use super::{Boards, ControllerError, ControllerSettings, Outcome, Reading, Task};
 use crate::clock::{Clock, Moment};
@@ -62,44 +63,45 @@ pub fn start(
     outcomes: impl Outcomes,
 ) -> Handle {
     let (tasks, arriving) = async_channel::unbounded();
+    let answers = Answers::default();
     let ended = match settings {
         ControllerSettings::Simulated(settings) => {
-            let play = Play {
-                boards: Simulated::new(settings, boards),
-                clock,
-                outcomes,
-                answers: Answers::default(),
-            };
-            async_std::task::Builder::new().name(format!("controller {machine}")).spawn(play.run(arriving))
+            let play = Play { boards: Simulated::new(settings, boards), clock, outcomes, answers };
+            async_std::task::spawn(play.run(arriving))
+        }
+        ControllerSettings::Command(settings) => {
+            let office = Office::new(machine, settings, boards, clock, outcomes, answers);
+            async_std::task::spawn(office.run(arriving))
         }
     };
-    // Spawning fails only when a name cannot be copied; the tasks' channel then is closed and says so.
-    Handle { tasks, ended: ended.ok() }
+    Handle { tasks, ended: Some(ended) }
 }
 
 /// What a controller's task wakes up for.
-enum Woken {
+pub(super) enum Woken<T> {
     /// There is something to do.
     Task(Task),
-    /// The time has come.
-    Due,
+    /// What it waited for beside tasks has come.
+    News(T),
     /// The handle is gone.
     End,
 }
 
-/// Waits for the next task or until a moment, for ever if there is none. What still waits in the channel when
-/// the handle goes is left undone.
-async fn wait(tasks: &Receiver<Task>, clock: &Clock, until: Option<Moment>) -> Woken {
-    let due = async {
-        match until {
-            Some(until) => clock.sleep_until(until).await,
-            None => future::pending().await,
-        }
-    };
-    match future::select(pin!(tasks.recv()), pin!(due)).await {
+/// Waits for the next task or for other news. What still waits in the channel when the handle goes is left
+/// undone.
+pub(super) async fn wait<T>(tasks: &Receiver<Task>, news: impl Future<Output = T>) -> Woken<T> {
+    match future::select(pin!(tasks.recv()), pin!(news)).await {
         Either::Left((Ok(task), _)) if !tasks.is_closed() => Woken::Task(task),
         Either::Left(_) => Woken::End,
-        Either::Right(_) => Woken::Due,
+        Either::Right((news, _)) => Woken::News(news),
+    }
+}
+
+/// Returns at that moment; never, if there is none.
+async fn sleep_until(clock: &Clock, until: Option<Moment>) {
+    match until {
+        Some(until) => clock.sleep_until(until).await,
+        None => future::pending().await,
     }
 }
 
@@ -114,9 +116,9 @@ struct Play<F> {
 impl<F: Outcomes> Play<F> {
     async fn run(mut self, tasks: Receiver<Task>) {
         loop {
-            match wait(&tasks, &self.clock, self.boards.wake_at()).await {
+            match wait(&tasks, sleep_until(&self.clock, self.boards.wake_at())).await {
                 Woken::Task(task) => self.take(task),
-                Woken::Due => {}
+                Woken::News(()) => {}
                 Woken::End => return,
             }
             self.give_news();

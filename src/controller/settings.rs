@@ -3,7 +3,9 @@
 //! What is deliberately not here: how a file spells it.
 
 use crate::allocator::BoardIndex;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What kind of controller a machine has, and what is set for it.
@@ -11,6 +13,8 @@ use std::sync::Arc;
 pub enum ControllerSettings {
     /// Boards that are only simulated.
     Simulated(SimulatedSettings),
+    /// Boards that a program of the operator's makes obey.
+    Command(CommandSettings),
 }
 
 /// How simulated boards behave. By default they obey at once.
@@ -36,6 +40,33 @@ pub struct SimulatedSettings {
     pub broken_boards: Vec<BoardIndex>,
     /// Boards that never answer anything.
     pub stuck_boards: Vec<BoardIndex>,
+}
+
+/// Which program makes boards obey, and how much it may take. `command` says how it is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandSettings {
+    /// The program and its arguments; in each of them, words in braces stand for what is asked (`{board}`).
+    pub program: Vec<String>,
+    /// Where it runs; where the server runs, if not set.
+    pub directory: Option<PathBuf>,
+    /// Variables it finds in its environment beside the few it always has.
+    pub environment: BTreeMap<String, String>,
+    /// After so long it is killed, with all it has started.
+    pub time_limit_ms: u64,
+    /// So many run at once for the whole machine.
+    pub parallel_max: usize,
+}
+
+impl Default for CommandSettings {
+    fn default() -> CommandSettings {
+        CommandSettings {
+            program: Vec::new(),
+            directory: None,
+            environment: BTreeMap::new(),
+            time_limit_ms: 60_000,
+            parallel_max: 8,
+        }
+    }
 }
 
 /// The boards of a machine as programs and people name them.
