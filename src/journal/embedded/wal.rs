@@ -15,7 +15,7 @@
 //! Frames behind a damaged one can still be recognised, by their salts; frames with other salts are leftovers of an
 //! earlier round of the log. What cannot be told from a torn tail is damage to the very last transaction.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 /// The length of the log's header.
 pub const HEADER_BYTES: usize = 32;
@@ -57,7 +57,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Says at which byte the log was damaged, if it was. A torn tail is none.
-pub fn check(log: &mut impl Read) -> io::Result<Option<u64>> {
+pub fn check(log: &mut impl BufRead) -> io::Result<Option<u64>> {
     let mut header = [0; HEADER_BYTES];
     if !fill(log, &mut header)? {
         return Ok(None);
@@ -66,8 +66,8 @@ pub fn check(log: &mut impl Read) -> io::Result<Option<u64>> {
     let (page_bytes, sum) = (word(&header, 8) as usize, Sum(word(&header, 24), word(&header, 28)));
     let whole = word(&header, 0) & !1 == MAGIC && reckoning.add(Sum(0, 0), &header[..24]) == sum;
     if !whole || !page_bytes.is_power_of_two() || !(512..=65_536).contains(&page_bytes) {
-        // The header is one sector, written and kept before any frame: it is never torn.
-        return Ok(Some(0));
+        // The header is on disk before any frame is written: torn, it has none behind it.
+        return Ok(if is_blank(log)? { None } else { Some(0) });
     }
     let mut tail = Tail { last: sum, broken_at: None, over: false };
     let (mut frame, mut at) = (vec![0; FRAME_BYTES + page_bytes], HEADER_BYTES as u64);
@@ -106,6 +106,11 @@ impl Tail {
         self.over |= self.broken_at.is_some() && (ours || links) && word(frame, 4) != 0;
         false
     }
+}
+
+/// Whether nothing but zeros follows.
+fn is_blank(log: &mut impl BufRead) -> io::Result<bool> {
+    log.bytes().try_fold(true, |blank, byte| Ok(blank && byte? == 0))
 }
 
 /// Fills the buffer; false when the log ends before.
