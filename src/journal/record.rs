@@ -59,6 +59,8 @@ pub enum RecordError {
         /// The version it says it has.
         version: i64,
     },
+    /// What surrounds the body was damaged.
+    Row(String),
     /// The body is not of the shape its kind and version promise.
     Shape(String),
     /// A value in the body is none that can be.
@@ -72,7 +74,8 @@ impl fmt::Display for RecordError {
                 write!(f, "it is of kind '{kind}' in version {version}, which only a newer Berth can read")
             }
             RecordError::Shape(why) => write!(f, "its body has the wrong shape: {why}"),
-            RecordError::Value(what) => write!(f, "{what}"),
+            RecordError::Row(what) => f.write_str(what),
+            RecordError::Value(what) => f.write_str(what),
         }
     }
 }
