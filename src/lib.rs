@@ -23,3 +23,5 @@ pub mod journal;
 pub mod config;
 
 pub mod server;
+
+pub mod cli;

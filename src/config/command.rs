@@ -1,9 +1,9 @@
 //! `[machine.command]`: the program that makes the boards of a machine obey.
 
-use super::controller::ControllerChoice;
 use super::form::Form;
 use super::key::{Kind, count, quoted, seconds};
 use super::raw::{Body, Entry, Node};
+use crate::controller::{CommandSettings, ControllerSettings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -15,33 +15,6 @@ const PARALLEL_MAX: u64 = 1_000;
 const WORDS_MAX: usize = 256;
 /// So many bytes one word or variable has at most.
 const WORD_BYTES_MAX: usize = 4_096;
-
-/// Which program makes boards obey, and how much it may take.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CommandSettings {
-    /// The program and its arguments; words in braces in them stand for what is asked.
-    pub program: Vec<String>,
-    /// Where it runs; where the server runs, if not set.
-    pub directory: Option<PathBuf>,
-    /// Variables it finds in its environment.
-    pub environment: BTreeMap<String, String>,
-    /// How long one run may take.
-    pub time_limit_ms: u64,
-    /// So many run at the same time for the whole machine.
-    pub parallel_max: usize,
-}
-
-impl Default for CommandSettings {
-    fn default() -> CommandSettings {
-        CommandSettings {
-            program: Vec::new(),
-            directory: None,
-            environment: BTreeMap::new(),
-            time_limit_ms: 60_000,
-            parallel_max: 8,
-        }
-    }
-}
 
 /// Reads the settings.
 pub fn read(form: &mut Form) -> CommandSettings {
@@ -126,8 +99,8 @@ fn word(node: &Node) -> Result<String, String> {
 }
 
 /// A program that may run longer than the lab waits for it is odd.
-pub fn check_times(form: &mut Form, controller: &ControllerChoice, order_ms_max: u64) {
-    let ControllerChoice::Command(command) = controller else { return };
+pub fn check_times(form: &mut Form, controller: &ControllerSettings, order_ms_max: u64) {
+    let ControllerSettings::Command(command) = controller else { return };
     if command.time_limit_ms > order_ms_max {
         let what = "is longer than order_s_max, after which the boards are given up anyway";
         let at = form.table.entry("command").map_or(form.at, |entry| entry.at);

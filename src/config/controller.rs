@@ -1,11 +1,11 @@
 //! What makes the boards of a machine obey, and its settings.
 
-pub use crate::controller::SimulatedSettings;
-use super::command::{self, CommandSettings};
+use super::command;
 use super::form::Form;
 use super::key::{Kind, count, quoted};
 use super::raw::{Body, Node};
 use crate::allocator::{BoardIndex, Torus};
+use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::lab::machine::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub const CONTROLLERS_TO_COME: &[&str] = &["bmp", "agent"];
 /// The longest time a simulated board is told to take, in milliseconds.
 const SIMULATED_MS_MAX: u64 = 3_600_000;
 /// Reads which controller the machine has, and its settings.
-pub fn read(form: &mut Form, shape: &Shape) -> ControllerChoice {
+pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
     let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ");
     form.require("controller", &format!("is missing: what makes the boards obey; this build has {listed}"));
     let word = form.text("controller", Kind::Word(CONTROLLERS));
@@ -44,9 +44,9 @@ pub fn read(form: &mut Form, shape: &Shape) -> ControllerChoice {
         if command.is_none() && form.table.entry("command").is_none() {
             form.complain(at, "command.program", "is missing: write it below [machine.command]");
         }
-        return ControllerChoice::Command(command.unwrap_or_default());
+        return ControllerSettings::Command(command.unwrap_or_default());
     }
-    ControllerChoice::Simulated(simulated.unwrap_or_default())
+    ControllerSettings::Simulated(simulated.unwrap_or_default())
 }
 
 fn warn_of_others(form: &mut Form, word: Option<&str>) {
@@ -136,6 +136,3 @@ fn pool_boards(form: &mut Form, key: &str, serials: &[Arc<str>]) -> Vec<BoardInd
     }
     boards
 }
-#[derive(Clone, Debug, PartialEq)]
-pub enum ControllerChoice { Simulated(SimulatedSettings), Command(CommandSettings) }
-impl ControllerChoice { pub fn settings(&self) -> crate::controller::ControllerSettings { match self { ControllerChoice::Simulated(s) => crate::controller::ControllerSettings::Simulated(s.clone()), _ => panic!() } } }

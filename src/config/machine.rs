@@ -5,11 +5,12 @@
 
 use super::command;
 use super::complaint::Complaints;
-use super::controller::{self, ControllerChoice};
+use super::controller;
 use super::form::{Form, inside, read_numbers};
 use super::key::{Kind, count, quoted, seconds};
 use super::places;
 use super::raw::{Body, Entry, Node, Table};
+use crate::controller::ControllerSettings;
 use crate::allocator::{Link, Torus, Triad};
 use crate::lab::machine::{MachineSpec, Shape, TriadsSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +97,7 @@ pub struct MachineConfig {
     /// The machine.
     pub spec: Arc<MachineSpec>,
     /// Its controller.
-    pub controller: ControllerChoice,
+    pub controller: ControllerSettings,
     /// The line of each key that was written, without the first section.
     pub(super) written: BTreeMap<String, usize>,
 }

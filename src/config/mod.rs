@@ -26,9 +26,7 @@ mod show;
 mod tests;
 
 pub use changes::{Change, changes};
-pub use command::CommandSettings;
 pub use complaint::{Complaint, Place};
-pub use controller::{ControllerChoice, SimulatedSettings};
 pub use key::{KEYS, Key, VARIABLE_PREFIX};
 pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
 pub use raw::TEXT_BYTES_MAX;

@@ -1,10 +1,10 @@
 //! What is in force, as a file that would bring it about; and what there is to complain of.
 
 use super::complaint::Complaint;
-use super::controller::ControllerChoice;
 use super::key::{KEYS, Value};
 use super::machine::{MachineConfig, counted_serial};
-use super::{Config, SimulatedSettings};
+use super::Config;
+use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::allocator::{BoardIndex, Triad};
 use crate::lab::machine::{Physical, Places, Shape, TriadsSpec};
 use std::fmt::Display;
@@ -88,8 +88,8 @@ fn show_machine(machine: &MachineConfig) -> String {
     sheet.put("settle_s", Value::Millis(spec.settle_ms));
     sheet.put("order_s_max", Value::Millis(spec.order_ms_max));
     match &machine.controller {
-        ControllerChoice::Simulated(settings) => show_simulated(&mut sheet, settings),
-        ControllerChoice::Command(settings) => {
+        ControllerSettings::Simulated(settings) => show_simulated(&mut sheet, settings),
+        ControllerSettings::Command(settings) => {
             sheet.put("controller", text("command"));
             begin_section(&mut sheet, "command.", "machine.command");
             sheet.put("program", list(settings.program.iter().map(|word| text(word))));

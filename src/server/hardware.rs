@@ -62,7 +62,7 @@ impl Hardware {
         };
         let (spec, count) = (machine.spec.clone(), machine.spec.board_count());
         let boards = Boards::new(count, move |board| spec.board_name(board).to_string().into());
-        let (name, settings) = (machine.spec.name.clone(), machine.controller.settings());
+        let (name, settings) = (machine.spec.name.clone(), machine.controller.clone());
         driver::start(name, settings, boards, self.clock.clone(), outcomes)
     }
 
