@@ -100,6 +100,11 @@ fn a_controller_whose_boards_are_stuck_delays_no_other() {
     quick.order(order(1, &all));
     assert_eq!(quick.outcome(), obeyed(1, &all));
     assert!(stuck.outcomes.is_empty() && slow.outcomes.is_empty());
+    let unknown = stuck.answer(0, 100, IDENTIFY);
+    assert!(
+        matches!(unknown, Err(ControllerError::Unable(_))),
+        "and by now all before was taken: {unknown:?}"
+    );
     stuck.clock.advance(simulated::SILENCE_MS_MAX);
     for answered in silent {
         assert_eq!(block_on(answered).unwrap(), Err(ControllerError::Silent));

@@ -47,6 +47,9 @@ pub struct Call {
     pub environment: Vec<(String, String)>,
 }
 
+/// What sensors read: the value, and its unit.
+type Sensors = BTreeMap<Arc<str>, (f64, Arc<str>)>;
+
 /// The word for an errand in `BERTH_ACTION`, and in the log.
 pub fn action(errand: &Errand) -> &'static str {
     match errand {
@@ -164,7 +167,7 @@ pub fn reading(what: &Consult, output: &[u8]) -> Result<Reading, ControllerError
 }
 
 /// Sensors as `{"name": 21.5}` or `{"name": {"value": 21.5, "unit": "C"}}`.
-fn sensors(output: &[u8]) -> Result<BTreeMap<Arc<str>, (f64, Arc<str>)>, Arc<str>> {
+fn sensors(output: &[u8]) -> Result<Sensors, Arc<str>> {
     let Ok(Value::Object(sensors)) = serde_json::from_slice(output) else {
         return Err("the controller's program did not print its sensors as a JSON object".into());
     };
