@@ -3,4 +3,5 @@
 mod doors;
 mod house;
 mod socket;
+mod tidy;
 mod transcripts;
