@@ -24,6 +24,9 @@ use berth::lab::view::{BoardFilter, JobFilter, Query};
 use berth::lab::{self, Lab};
 use std::sync::Arc;
 
+/// The most that one line may bring about.
+const LINES_MAX: usize = 5000;
+
 /// See above.
 pub struct Bench {
     lab: Lab,
@@ -124,6 +127,7 @@ impl Bench {
         loop {
             while let Some(fact) = self.lab.settle(self.now) {
                 self.apply(fact);
+                assert!(self.said.len() < LINES_MAX, "the lab finds no rest: {:?}", self.said.last());
             }
             let Some(order) = self.obedient.and_then(|next| self.given.get(next)).cloned() else { break };
             self.obedient = self.obedient.map(|next| next + 1);

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Set to anything, it makes the runner write what came back into the scripts.
@@ -14,7 +15,12 @@ pub fn run_folder<Stage: FnMut(&str) -> Vec<String>>(room: &str, stage: impl Fn(
     let mut complaints = String::new();
     for path in scripts_of(room) {
         let said = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        let came = play(&path, &said, &mut stage());
+        // A panic has told where it was; the other scripts shall be heard too.
+        let played = catch_unwind(AssertUnwindSafe(|| play(&path, &said, &mut stage())));
+        let Ok(came) = played else {
+            let _ = writeln!(complaints, "{}: panicked", path.display());
+            continue;
+        };
         if std::env::var_os(WRITE).is_some() {
             fs::write(&path, came).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         } else if said != came {
