@@ -1,11 +1,11 @@
 //! Wishes into facts, or a refusal. Nothing here writes.
 
-use super::board::BoardState;
+use super::board::{BoardState, Note};
 use super::command::{Caller, Command, Consultation};
+use super::demand::{Demand, obstacle};
 use super::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark, OrderId, SessionEnd, SessionKey};
-use super::job::{JOB_TEXT_BYTES_MAX, Job, JobSpec, JobState, Reason};
-use super::machine::{Machine, MachineSpec, Shape};
-use super::queue::{Demand, obstacle};
+use super::job::{JOB_TEXT_BYTES_MAX, Job, JobSpec, JobState, Reason, SERIALS_NAMED_MAX, Want};
+use super::machine::{Machine, MachineSpec};
 use super::refusal::Refusal;
 use super::view::BoardAddress;
 use super::{Lab, Purpose};
@@ -23,7 +23,7 @@ impl Lab {
     /// What would happen if this wish were granted now; nothing changes.
     pub fn decide(&self, now: Moment, caller: &Caller, command: &Command) -> Result<Vec<Fact>, Refusal> {
         let events = match command {
-            Command::Configure(specs) => Ok(self.configure(specs)),
+            Command::Configure(specs) => self.configure(caller, specs),
             Command::CreateJob(spec) => self.create_job(caller, spec),
             Command::PowerJob { job, power } => self.power_job(caller, *job, *power),
             Command::DestroyJob { job, reason } => self.destroy_job(caller, *job, reason),
@@ -39,7 +39,10 @@ impl Lab {
             }
             Command::EndSession { session, why } => self.end_session(caller, *session, *why),
             Command::SetService { accept, reason } => self.set_service(caller, *accept, reason),
-            Command::AnswerOrder { order, obeyed, failed } => Ok(self.answer_order(now, *order, obeyed, failed)),
+            Command::AnswerOrder { order, obeyed, failed } => {
+                require(caller, Role::Admin, "only the server itself speaks for hardware")?;
+                Ok(self.answer_order(now, *order, obeyed, failed))
+            }
         }?;
         Ok(events.into_iter().map(|event| Fact { at: now, event }).collect())
     }
@@ -51,9 +54,15 @@ impl Lab {
         let holder = self.holder(machine, board);
         match holder {
             Some(job) => self.require_owner(caller, job)?,
-            None => require(caller, Role::Operator, "only an operator may do this to a board that is not lent to the caller")?,
+            None => require(
+                caller,
+                Role::Operator,
+                "only an operator may do this to a board that is not lent to the caller",
+            )?,
         }
-        let step = holder.and_then(|job| job.loan.as_ref()).map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
+        let step = holder
+            .and_then(|job| job.loan.as_ref())
+            .map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
         let board = BoardRef { machine: machine.spec.name.clone(), board };
         Ok(Consultation { board, order: OrderId { grant, step } })
     }
@@ -76,10 +85,7 @@ impl Lab {
     }
 
     fn check_spec(&self, caller: &Caller, spec: &JobSpec) -> Result<(), Refusal> {
-        let texts = [("note", &*spec.note), ("kind", spec.kind.as_deref().unwrap_or("")), ("kind_args", &*spec.kind_args)];
-        for (what, text) in texts {
-            require_short(what, text)?;
-        }
+        check_size(spec)?;
         if spec.priority > 0 && caller.role < Role::Operator {
             return Err(Refusal::NeedsRole("only an operator may ask for a priority above 0"));
         }
@@ -118,8 +124,12 @@ impl Lab {
         let named: Vec<_> = self.machines.iter().filter(|machine| demand.admits_name(machine)).collect();
         if let (Some(kind), false) = (&spec.kind, named.is_empty()) {
             if !named.iter().any(|machine| machine.spec.kinds.contains(kind)) {
-                let offered: BTreeSet<_> = named.iter().flat_map(|machine| machine.spec.kinds.iter().cloned()).collect();
-                return Err(Refusal::KindUnknown { kind: kind.clone(), offered: offered.into_iter().collect() });
+                let offered: BTreeSet<_> =
+                    named.iter().flat_map(|machine| machine.spec.kinds.iter().cloned()).collect();
+                return Err(Refusal::KindUnknown {
+                    kind: kind.clone(),
+                    offered: offered.into_iter().collect(),
+                });
             }
         }
         obstacle(&demand, &self.machines).map_or(Ok(()), |why| Err(Refusal::Impossible(why)))
@@ -148,15 +158,18 @@ impl Lab {
     /// The order that cleans what a job still holds, if it holds anything.
     pub(super) fn cleaning_order(&self, job: &Job) -> Option<OrderId> {
         let loan = job.live_loan()?;
-        (!self.lent_boards(job).is_empty()).then(|| loan.next_order())
+        self.lent_boards(job).next().map(|_| loan.next_order())
     }
 
     /// The boards a job holds that were not set aside since.
-    pub(super) fn lent_boards(&self, job: &Job) -> Vec<BoardIndex> {
-        let Some(loan) = job.live_loan() else { return Vec::new() };
-        let Some(machine) = self.machine(&loan.machine) else { return Vec::new() };
-        let lent = |board: &&BoardIndex| machine.state(**board) == BoardState::Lent && machine.grant(**board) == loan.grant;
-        loan.boards.iter().filter(lent).copied().collect()
+    pub(super) fn lent_boards(&self, job: &Job) -> impl Iterator<Item = BoardIndex> {
+        let held = job.live_loan().and_then(|loan| Some((loan, self.machine(&loan.machine)?)));
+        held.into_iter().flat_map(|(loan, machine)| {
+            let lent = |board: &BoardIndex| {
+                machine.state(*board) == BoardState::Lent && machine.grant(*board) == loan.grant
+            };
+            loan.boards.iter().copied().filter(lent)
+        })
     }
 
     fn report_board(&self, caller: &Caller, address: &BoardAddress, reason: &Arc<str>) -> Decision {
@@ -194,7 +207,9 @@ impl Lab {
             Some(_) => Err(Refusal::BoardState("the board is being tested already".to_owned())),
             None => {
                 let state = machine.state(board).word();
-                Err(Refusal::BoardState(format!("only a quarantined board can be tested; this one is {state}")))
+                Err(Refusal::BoardState(format!(
+                    "only a quarantined board can be tested; this one is {state}"
+                )))
             }
         }
     }
@@ -249,10 +264,24 @@ impl Lab {
         own.map(|(key, _)| Event::SessionEnded { session: *key, why: SessionEnd::UserChanged }).collect()
     }
 
-    fn open_session(&self, session: SessionKey, user: &UserName, role: Role, client: &Arc<str>, span_ms: u64) -> Decision {
-        if !user.is_guest() {
-            self.known_user(user)?;
+    fn open_session(
+        &self,
+        session: SessionKey,
+        user: &UserName,
+        role: Role,
+        client: &Arc<str>,
+        span_ms: u64,
+    ) -> Decision {
+        if self.sessions.contains_key(&session) {
+            return Err(Refusal::BadArgument("a session has this id already".to_owned()));
         }
+        require_short("client", client)?;
+        // The user may have got another role while the password was being checked.
+        let role = match self.users.get(user) {
+            Some(known) => role.min(known.role),
+            None if user.is_guest() => role,
+            None => return Err(Refusal::UserUnknown(user.clone())),
+        };
         let have = self.sessions_of_user.get(user).copied().unwrap_or(0);
         if have >= self.options.sessions_per_user_max {
             return Err(Refusal::TooManySessions(self.options.sessions_per_user_max));
@@ -283,24 +312,25 @@ impl Lab {
         failed: &[(BoardIndex, Arc<str>)],
     ) -> Vec<Event> {
         let Some(open) = self.orders.get(&order) else { return Vec::new() };
-        let is_open = |board: &BoardIndex| open.boards.binary_search(board).is_ok() && !open.answered.contains(board);
+        let is_open =
+            |board: &BoardIndex| open.boards.binary_search(board).is_ok() && !open.answered.contains(board);
         let failed: Vec<_> = failed.iter().filter(|(board, _)| is_open(board)).cloned().collect();
         let ill: BTreeSet<_> = failed.iter().map(|(board, _)| *board).collect();
-        let obeyed: BTreeSet<_> = obeyed.iter().filter(|board| is_open(board) && !ill.contains(board)).copied().collect();
+        let obeyed: BTreeSet<_> =
+            obeyed.iter().filter(|board| is_open(board) && !ill.contains(board)).copied().collect();
         let obeyed: Vec<_> = obeyed.into_iter().collect();
         if obeyed.is_empty() && failed.is_empty() {
             return Vec::new();
         }
         let complete = open.answered.len() + obeyed.len() == open.boards.len() && open.failed.is_empty();
+        let failed: Vec<_> = failed.into_iter().map(|(board, why)| (board, shortened(why))).collect();
         match &open.purpose {
             Purpose::Switch { job, action } if failed.is_empty() && complete => {
                 let power = matches!(action, super::effect::Action::Prepare { .. });
                 vec![Event::JobReady { job: *job, order, power }]
             }
             Purpose::Test if failed.is_empty() => {
-                let board = BoardRef { machine: open.machine.clone(), board: obeyed[0] };
-                let (by, reason) = ("retest".into(), "passed its test".into());
-                vec![Event::BoardSet { board, mark: Mark::Free, by, reason }]
+                vec![self.test_passed(&open.machine, obeyed[0])]
             }
             Purpose::Clean { .. } => {
                 let mut events = Vec::new();
@@ -316,34 +346,57 @@ impl Lab {
         }
     }
 
+    /// A quarantined board works again: it is free, unless an operator marked it while it was lent.
+    fn test_passed(&self, machine: &MachineName, board: BoardIndex) -> Event {
+        let passed = || Note { mark: Mark::Free, by: "/retest".into(), reason: "passed its test".into() };
+        let marked = self.machine(machine).and_then(|machine| machine.board(board).mark.cloned());
+        let Note { mark, by, reason } = marked.unwrap_or_else(passed);
+        let board = BoardRef { machine: machine.clone(), board };
+        Event::BoardSet { board, mark, by, reason }
+    }
+
     fn cleaned(&self, now: Moment, order: OrderId, machine: &MachineName, boards: Vec<BoardIndex>) -> Event {
         let settle_ms = self.machine(machine).map_or(0, |machine| machine.spec.settle_ms);
         Event::BoardsCleaned { order, machine: machine.clone(), boards, free_at: now.plus_ms(settle_ms) }
     }
 
-    /// What must happen for the machines to be these.
-    fn configure(&self, specs: &[Arc<MachineSpec>]) -> Vec<Event> {
+    /// What must happen for the machines to be these, in this order.
+    fn configure(&self, caller: &Caller, specs: &[Arc<MachineSpec>]) -> Decision {
+        require(caller, Role::Admin, "only the server itself configures the lab")?;
+        let names: BTreeSet<_> = specs.iter().map(|spec| &spec.name).collect();
+        let fault = specs.iter().find_map(|spec| spec.fault());
+        let fault =
+            fault.or_else(|| (names.len() < specs.len()).then(|| "two machines have one name".to_owned()));
+        fault.map_or(Ok(()), |why| Err(Refusal::BadArgument(why)))?;
+
         let mut events = Vec::new();
-        for machine in &self.machines {
-            let kept = specs.iter().any(|spec| spec.name == machine.spec.name && spec.same_boards(&machine.spec));
-            if !kept {
-                self.remove_machine(machine, &mut events);
-            }
-        }
+        let stays = |machine: &&Machine| {
+            specs.iter().any(|spec| spec.name == machine.spec.name && spec.same_boards(&machine.spec))
+        };
+        let (staying, going): (Vec<_>, Vec<_>) = self.machines.iter().partition(stays);
+        going.into_iter().for_each(|machine| self.remove_machine(machine, &mut events));
+        // The order of the machines while the events are applied.
+        let mut order: Vec<_> = staying.iter().map(|machine| machine.spec.clone()).collect();
         for (position, spec) in specs.iter().enumerate() {
-            match self.machine(&spec.name).filter(|machine| machine.spec.same_boards(spec)) {
+            match order.iter().position(|known| known.name == spec.name) {
                 None => events.push(Event::MachineAdded { spec: spec.clone(), position }),
-                Some(machine) if *machine.spec == **spec && self.machine_number(&spec.name) == Some(position) => {}
-                Some(_) => events.push(Event::MachineChanged { spec: spec.clone(), position }),
+                Some(at) => {
+                    let known = order.remove(at);
+                    if known != *spec || at != position {
+                        events.push(Event::MachineChanged { spec: spec.clone(), position });
+                    }
+                }
             }
+            order.insert(position, spec.clone());
         }
-        events
+        Ok(events)
     }
 
     /// A machine goes: its jobs end first, with that reason.
     fn remove_machine(&self, machine: &Machine, events: &mut Vec<Event>) {
         let name = &machine.spec.name;
-        let on_it = self.jobs.values().filter(|job| job.live_loan().is_some_and(|loan| loan.machine == *name));
+        let live = self.live.iter().filter_map(|id| self.jobs.get(id));
+        let on_it = live.filter(|job| job.live_loan().is_some_and(|loan| loan.machine == *name));
         events.extend(on_it.map(|job| self.destroyed(job, Reason::MachineRemoved(name.clone()))));
         events.push(Event::MachineRemoved { machine: name.clone() });
     }
@@ -351,7 +404,9 @@ impl Lab {
     fn live_job(&self, id: JobId) -> Result<&Job, Refusal> {
         let job = self.jobs.get(&id).ok_or(Refusal::JobUnknown(id))?;
         match &job.reason {
-            Some(reason) if job.state == JobState::Destroyed => Err(Refusal::JobOver(id, reason.to_string().into())),
+            Some(reason) if job.state == JobState::Destroyed => {
+                Err(Refusal::JobOver(id, reason.to_string().into()))
+            }
             _ => Ok(job),
         }
     }
@@ -385,16 +440,22 @@ impl Lab {
 
     /// The board at an address.
     pub(super) fn find_board(&self, address: &BoardAddress) -> Result<(&Machine, BoardIndex), Refusal> {
-        let known = |name: &MachineName| self.machine(name).ok_or_else(|| Refusal::MachineUnknown(name.clone()));
+        let known =
+            |name: &MachineName| self.machine(name).ok_or_else(|| Refusal::MachineUnknown(name.clone()));
         let found = match address {
-            BoardAddress::Triad { machine, x, y, z } => known(machine).map(|m| (m, triad_index(m, *x, *y, *z)))?,
+            BoardAddress::Triad { machine, x, y, z } => {
+                known(machine).map(|m| (m, triad_index(m, *x, *y, *z)))?
+            }
             BoardAddress::Place { machine, place } => {
                 known(machine).map(|m| (m, m.spec.triads().and_then(|torus| torus.board_at(*place))))?
             }
-            BoardAddress::Serial { machine: Some(machine), serial } => known(machine).map(|m| (m, serial_index(m, serial)))?,
+            BoardAddress::Serial { machine: Some(machine), serial } => {
+                known(machine).map(|m| (m, serial_index(m, serial)))?
+            }
             BoardAddress::Serial { machine: None, serial } => {
                 let mut all = self.machines.iter().map(|m| (m, serial_index(m, serial)));
-                all.find(|(_, board)| board.is_some()).ok_or_else(|| Refusal::BoardUnknown(address.to_string()))?
+                all.find(|(_, board)| board.is_some())
+                    .ok_or_else(|| Refusal::BoardUnknown(address.to_string()))?
             }
         };
         found.1.map(|board| (found.0, board)).ok_or_else(|| Refusal::BoardUnknown(address.to_string()))
@@ -406,8 +467,7 @@ fn triad_index(machine: &Machine, x: u32, y: u32, z: u32) -> Option<BoardIndex> 
 }
 
 fn serial_index(machine: &Machine, serial: &str) -> Option<BoardIndex> {
-    let Shape::Pool { serials } = &machine.spec.shape else { return None };
-    serials.iter().position(|known| **known == *serial).map(|at| BoardIndex(at as u32))
+    machine.board_with_serial(serial)
 }
 
 fn board_ref(machine: &Machine, board: BoardIndex) -> BoardRef {
@@ -418,6 +478,34 @@ fn require(caller: &Caller, role: Role, sentence: &'static str) -> Result<(), Re
     match caller.role >= role {
         true => Ok(()),
         false => Err(Refusal::NeedsRole(sentence)),
+    }
+}
+
+/// Whether a request is not larger than one may be, whatever it asks for.
+fn check_size(spec: &JobSpec) -> Result<(), Refusal> {
+    let texts = [
+        ("owner", &*spec.owner),
+        ("note", &*spec.note),
+        ("kind", spec.kind.as_deref().unwrap_or("")),
+        ("kind_args", &*spec.kind_args),
+    ];
+    texts.into_iter().try_for_each(|(what, text)| require_short(what, text))?;
+    if spec.tags.iter().map(|tag| tag.len() + 1).sum::<usize>() > JOB_TEXT_BYTES_MAX {
+        return Err(Refusal::TextTooLong { what: "the list of tags", max: JOB_TEXT_BYTES_MAX });
+    }
+    match &spec.want {
+        Want::Serials(serials) if serials.len() > SERIALS_NAMED_MAX => Err(Refusal::BadArgument(format!(
+            "at most {SERIALS_NAMED_MAX} boards can be named in one request"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The words of hardware, cut where they are longer than a text may be.
+fn shortened(text: Arc<str>) -> Arc<str> {
+    match text.len() > JOB_TEXT_BYTES_MAX {
+        true => text[..text.floor_char_boundary(JOB_TEXT_BYTES_MAX)].into(),
+        false => text,
     }
 }
 

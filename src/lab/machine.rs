@@ -29,6 +29,9 @@ pub struct MachineSpec {
     pub order_ms_max: u64,
 }
 
+/// Why a board is dead that no operator declared so.
+pub const DEAD_BY_CONFIGURATION: &str = "dead in the configuration";
+
 /// The two shapes of machines.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
@@ -116,6 +119,17 @@ impl TriadsSpec {
         Torus { width: self.width, height: self.height }
     }
 
+    fn fault(&self) -> Option<String> {
+        if let Places::Rule(PlaceRule { boards_per_frame: 0, .. } | PlaceRule { frames_per_cabinet: 0, .. }) =
+            &self.places
+        {
+            return Some("a frame without boards, or a cabinet without frames".to_owned());
+        }
+        Triads::new(self.width, self.height, &self.dead_boards, &self.dead_links)
+            .err()
+            .map(|why| why.to_string())
+    }
+
     /// Where a board stands.
     pub fn place(&self, board: BoardIndex) -> Option<Physical> {
         match &self.places {
@@ -135,7 +149,9 @@ impl TriadsSpec {
     /// The host at which a board answers; empty when none is known.
     pub fn host(&self, board: BoardIndex) -> Arc<str> {
         match &self.places {
-            Places::Table(table) => table.by_board.get(&board).map_or_else(|| "".into(), |(_, host)| host.clone()),
+            Places::Table(table) => {
+                table.by_board.get(&board).map_or_else(|| "".into(), |(_, host)| host.clone())
+            }
             Places::Rule(rule) => rule.host(board).into(),
         }
     }
@@ -162,9 +178,10 @@ impl PlaceRule {
     fn host(&self, board: BoardIndex) -> String {
         let place = self.place(board);
         let steps = [place.cabinet, place.frame, place.board];
-        let sum = steps.iter().zip(self.strides).fold(self.base, |sum, (n, stride)| {
-            sum.wrapping_add(n.wrapping_mul(stride))
-        });
+        let sum = steps
+            .iter()
+            .zip(self.strides)
+            .fold(self.base, |sum, (n, stride)| sum.wrapping_add(n.wrapping_mul(stride)));
         std::net::Ipv4Addr::from(sum).to_string()
     }
 }
@@ -186,6 +203,14 @@ impl MachineSpec {
                 (a.width, a.height) == (b.width, b.height) && a.places == b.places && a.bmps == b.bmps
             }
             _ => false,
+        }
+    }
+
+    /// The serials of a pool, in order.
+    pub fn serials(&self) -> &[Arc<str>] {
+        match &self.shape {
+            Shape::Triads(_) => &[],
+            Shape::Pool { serials } => serials,
         }
     }
 
@@ -211,6 +236,18 @@ impl MachineSpec {
         }
     }
 
+    /// What is wrong with the description, if anything: such a machine cannot be.
+    pub fn fault(&self) -> Option<String> {
+        let fault = match &self.shape {
+            Shape::Triads(triads) => triads.fault(),
+            Shape::Pool { serials } => {
+                let known: BTreeSet<_> = serials.iter().collect();
+                (known.len() < serials.len()).then(|| "two boards have one serial".to_owned())
+            }
+        };
+        fault.map(|why| format!("machine '{}': {why}", self.name))
+    }
+
     fn allocator(&self) -> Allocator {
         match &self.shape {
             Shape::Triads(t) => match Triads::new(t.width, t.height, &t.dead_boards, &t.dead_links) {
@@ -229,6 +266,7 @@ pub struct Machine {
     pub spec: Arc<MachineSpec>,
     /// Which boards are free, and where requests fit.
     pub allocator: Allocator,
+    by_serial: BTreeMap<Arc<str>, BoardIndex>,
     states: Vec<BoardState>,
     grants: Vec<Grant>,
     since: Vec<Moment>,
@@ -245,6 +283,7 @@ impl Machine {
         let count = spec.board_count() as usize;
         let mut machine = Machine {
             allocator: spec.allocator(),
+            by_serial: spec.serials().iter().cloned().zip((0..).map(BoardIndex)).collect(),
             states: vec![BoardState::Free; count],
             grants: vec![Grant(0); count],
             since: vec![at; count],
@@ -270,26 +309,41 @@ impl Machine {
     }
 
     /// Takes another description of the same boards; loans go on, boards that died or came to life change.
-    pub fn change_spec(&mut self, spec: Arc<MachineSpec>, at: Moment) {
+    /// Answers the troubles that ended with a death.
+    pub fn change_spec(&mut self, spec: Arc<MachineSpec>, at: Moment) -> Vec<(BoardIndex, Trouble)> {
         debug_assert!(self.spec.same_boards(&spec));
         let before: BTreeSet<_> = self.spec_dead().into_iter().collect();
         self.spec = spec;
         let after: BTreeSet<_> = self.spec_dead().into_iter().collect();
-        for board in before.difference(&after) {
-            if self.state(*board) == BoardState::Dead {
-                self.states[board.0 as usize] = BoardState::Free;
-            }
-        }
-        for board in &after {
-            if self.state(*board).is_held() {
-                self.marks.insert(*board, Note::of_config(Mark::Dead, "dead in the configuration"));
-            } else if self.state(*board) != BoardState::Dead {
-                self.troubles.remove(board);
-                self.states[board.0 as usize] = BoardState::Dead;
-                self.since[board.0 as usize] = at;
-            }
-        }
+        before.difference(&after).for_each(|board| self.revive(*board, at));
+        let troubles =
+            after.difference(&before).filter_map(|board| Some((*board, self.die(*board, at)?))).collect();
         self.recount();
+        troubles
+    }
+
+    /// The configuration no longer calls a board dead. What an operator said of it stands.
+    fn revive(&mut self, board: BoardIndex, at: Moment) {
+        if self.marks.get(&board).is_some_and(Note::is_of_config) {
+            self.marks.remove(&board);
+        }
+        let by_operator = self.notes.get(&board).is_some_and(|note| !note.is_of_config());
+        if self.state(board) == BoardState::Dead && !by_operator {
+            self.notes.remove(&board);
+            self.write(board, BoardState::Free, at);
+        }
+    }
+
+    /// The configuration calls a board dead: at once, or when it comes back. Answers the trouble this ended.
+    fn die(&mut self, board: BoardIndex, at: Moment) -> Option<Trouble> {
+        if self.state(board).is_held() {
+            self.marks.insert(board, Note::of_config(Mark::Dead, DEAD_BY_CONFIGURATION));
+        } else if self.state(board) != BoardState::Dead {
+            self.notes.remove(&board);
+            self.write(board, BoardState::Dead, at);
+        }
+        self.reports.remove(&board);
+        self.troubles.remove(&board)
     }
 
     /// Makes the allocator and the counts anew from the states.
@@ -299,15 +353,29 @@ impl Machine {
         for at in 0..self.states.len() {
             let (board, state) = (BoardIndex(at as u32), self.states[at]);
             self.counts[state as usize] += 1;
-            if state.is_held() {
-                self.allocator.set_dead(board, false);
-                self.allocator.take(&[board]);
-            } else if state == BoardState::Dead || self.allocator.is_dead(board) {
+            // Whatever the configuration says: a lent board is not dead, nor is one an operator brought back.
+            if self.allocator.is_dead(board) != (state == BoardState::Dead) {
                 self.allocator.set_dead(board, state == BoardState::Dead);
-            } else if state.is_out_of_service() {
+            }
+            if state.is_out_of_service() {
                 self.allocator.set_out_of_service(board, true);
             }
+            if state.is_held() {
+                self.allocator.take(&[board]);
+            }
         }
+    }
+
+    /// The board with a serial.
+    pub fn board_with_serial(&self, serial: &str) -> Option<BoardIndex> {
+        self.by_serial.get(serial).copied()
+    }
+
+    /// Whether a board is to be set aside when it is free: it is marked, or was reported by so many that it is to
+    /// be quarantined (zero: never).
+    pub fn is_unwanted(&self, board: BoardIndex, reports_to_quarantine: usize) -> bool {
+        let reports = self.reports.get(&board).map_or(0, |reports| reports.len());
+        self.marks.contains_key(&board) || (reports_to_quarantine > 0 && reports >= reports_to_quarantine)
     }
 
     /// Whether the machine has such a board.
@@ -461,7 +529,10 @@ impl Machine {
             counts[state as usize] += 1;
             let free = state == BoardState::Free;
             if self.allocator.is_free(board) != free {
-                return Err(format!("{} is {state:?} but the allocator disagrees", self.spec.board_text(board)));
+                return Err(format!(
+                    "{} is {state:?} but the allocator disagrees",
+                    self.spec.board_text(board)
+                ));
             }
             if self.troubles.contains_key(&board) != (state == BoardState::Quarantined) {
                 return Err(format!("{} is {state:?} and its trouble is wrong", self.spec.board_text(board)));

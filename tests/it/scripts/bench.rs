@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// The most that one line may bring about.
 const LINES_MAX: usize = 5000;
 
+/// How much of a line is shown.
+const LINE_BYTES_MAX: usize = 300;
+
 /// See above.
 pub struct Bench {
     lab: Lab,
@@ -59,6 +62,7 @@ impl Bench {
 
     /// Plays one line and answers what came of it.
     pub fn play(&mut self, line: &str) -> Vec<String> {
+        self.said.clear();
         match line.split_once("> ") {
             Some((who, wish)) => {
                 let words: Vec<_> = wish.split_whitespace().collect();
@@ -67,7 +71,7 @@ impl Bench {
             None => self.play_stage(&line.split_whitespace().collect::<Vec<_>>()),
         }
         self.rest();
-        std::mem::take(&mut self.said)
+        self.said.iter().map(|line| shortened(line)).collect()
     }
 
     fn play_stage(&mut self, words: &[&str]) {
@@ -251,6 +255,12 @@ impl Bench {
             Err(refusal) => self.said.push(telling::refusal(&refusal)),
         }
     }
+}
+
+/// A line, with its end cut off if it is long.
+fn shortened(line: &str) -> String {
+    let end = line.floor_char_boundary(LINE_BYTES_MAX);
+    if end < line.len() { format!("{}...", &line[..end]) } else { line.to_owned() }
 }
 
 /// Every question there is to ask of a lab of this size.

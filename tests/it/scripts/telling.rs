@@ -37,7 +37,11 @@ pub fn spec_of(lab: &Lab, name: &str) -> Option<Arc<MachineSpec>> {
 /// Boards of one machine.
 pub fn boards(lab: &Lab, machine: &str, boards: &[BoardIndex]) -> String {
     let Some(spec) = spec_of(lab, machine) else { return format!("{machine}: {} boards", boards.len()) };
-    boards.iter().map(|board| spec.board_text(*board)).collect::<Vec<_>>().join(" ")
+    let names: Vec<_> = boards.iter().map(|board| spec.board_text(*board)).collect();
+    match &names[..] {
+        [first, .., last] if names.len() > 6 => format!("{first} to {last} ({} boards)", names.len()),
+        _ => names.join(" "),
+    }
 }
 
 fn board(lab: &Lab, at: &BoardRef) -> String {
@@ -118,7 +122,8 @@ fn user_fact(fact: &Fact) -> String {
         }
         Event::SessionEnded { session, why } => format!("session {} ended: {why:?}", session.0),
         Event::ServiceSet { accept, by, reason } => {
-            format!("service {} by {by}: {reason}", if *accept { "accepts" } else { "drains" })
+            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            format!("service {} by {by}{reason}", if *accept { "accepts" } else { "drains" })
         }
         other => format!("{other:?}"),
     }

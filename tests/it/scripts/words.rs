@@ -77,7 +77,7 @@ pub fn ms(text: &str) -> u64 {
 }
 
 fn list(text: &str) -> Vec<Arc<str>> {
-    text.split(',').filter(|word| !word.is_empty()).map(Arc::from).collect()
+    text.split(',').filter(|word| !word.is_empty()).map(long_text).collect()
 }
 
 fn numbers<const N: usize>(text: &str, between: char) -> [u32; N] {
@@ -163,12 +163,12 @@ pub fn create(owner: &str, words: &[&str]) -> Command {
         None => spec.keepalive_ms,
     };
     spec.lease_ms = options.ms("lease");
-    spec.kind = options.take("kind").map(Arc::from);
+    spec.kind = options.take("kind").map(long_text);
     spec.kind_args = options.take("args").unwrap_or("").into();
     spec.priority = options.number("priority").unwrap_or(0);
     spec.note = options.take("note").map_or_else(|| "".into(), long_text);
     if let Some(owner) = options.take("owner") {
-        spec.owner = owner.into();
+        spec.owner = long_text(owner);
     }
     options.end();
     Command::CreateJob(spec)
