@@ -2,6 +2,7 @@
 
 mod doors;
 mod house;
+mod scripts;
 mod socket;
 mod tidy;
 mod transcripts;
