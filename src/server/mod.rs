@@ -1,6 +1,4 @@
-//! x
+//! The shell.
 pub mod bell;
-pub mod desk;
 pub mod hasher;
 pub mod herald;
-mod signs;
