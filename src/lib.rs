@@ -19,4 +19,5 @@ pub mod wire;
 pub mod controller;
 pub mod journal;
 
+pub mod client;
 pub mod server;

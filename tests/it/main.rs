@@ -1,0 +1,4 @@
+//! Everything that takes more than one room, in one binary.
+
+mod client;
+mod fake_server;
