@@ -19,5 +19,6 @@ pub mod wire;
 pub mod controller;
 pub mod journal;
 
+pub mod cli;
 pub mod client;
 pub mod server;
