@@ -14,11 +14,15 @@ pub mod lab;
 pub mod notice;
 pub mod session;
 
+pub mod service;
 pub mod wire;
 
 pub mod controller;
 pub mod journal;
 
+pub mod config;
+
+pub mod server;
+
 pub mod cli;
 pub mod client;
-pub mod server;

@@ -10,9 +10,9 @@
 
 use super::BoardIndex;
 use super::link::Link;
-use super::plane::{Plane, WORD_BITS, bits_of, ones_below};
+use super::plane::{Plane, WORD_BITS, ones_below};
 use super::request::Region;
-use super::torus::{Torus, Triad};
+use super::torus::{TRIAD_BOARDS, Torus, Triad};
 
 /// The links that are dead, each in the direction in which it is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,11 +147,8 @@ impl Reach {
         for at in 0..self.sound.len() {
             let x = self.region.x + (at / self.stride) as u32;
             let row = self.region.y + (at % self.stride) as u32 * WORD_BITS;
-            let any = self.reached[0][at] | self.reached[1][at] | self.reached[2][at];
-            for bit in bits_of(any) {
-                let has = |z: &u32| self.reached[*z as usize][at] >> bit & 1 == 1;
-                boards.extend((0..3).filter(has).map(|z| torus.index(Triad::new(x, row + bit, z))));
-            }
+            let reached = self.reached.each_ref().map(|plane| plane[at]);
+            extend_with_word(&mut boards, torus.index(Triad::new(x, row, 0)), reached);
         }
         boards
     }
@@ -324,6 +321,26 @@ impl Reach {
                 column(word) >> 1 | high | wrapped
             }
             _ => column(word),
+        }
+    }
+}
+
+/// Adds the boards of one word of a column, of which `first` is the first; whole stretches of triads at once.
+fn extend_with_word(boards: &mut Vec<BoardIndex>, first: BoardIndex, reached: [u64; 3]) {
+    let whole = reached[0] & reached[1] & reached[2];
+    let mut rest = reached[0] | reached[1] | reached[2];
+    while rest != 0 {
+        let bit = rest.trailing_zeros();
+        let run = (whole >> bit).trailing_ones();
+        let triad = first.0 + bit * TRIAD_BOARDS;
+        if run > 0 {
+            boards.extend((triad..triad + run * TRIAD_BOARDS).map(BoardIndex));
+            rest &= !ones_below(bit + run, 0);
+        } else {
+            boards.extend(
+                (0..3).filter(|z| reached[*z as usize] >> bit & 1 == 1).map(|z| BoardIndex(triad + z)),
+            );
+            rest &= rest - 1;
         }
     }
 }

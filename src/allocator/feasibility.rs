@@ -5,9 +5,10 @@
 //! without which there would be a place.
 
 use super::BoardIndex;
+use super::fabric::Fabric;
 use super::request::{Impossible, Request, Size};
 use super::search::{Found, Search, Terms};
-use super::shape::{area_to_rect, shapes};
+use super::shape::{Shape, area_to_rect, below_ratio, shapes};
 use super::torus::{TRIAD_BOARDS, Torus};
 use super::triads::Triads;
 
@@ -75,9 +76,32 @@ pub fn count_fits(torus: Torus, request: &Request, count: u32) -> Result<(), Imp
         return Err(Impossible::TorusSize { machine_width, machine_height });
     }
     let min_ratio = request.ratio();
-    let none = shapes(triads, min_ratio, machine_width, machine_height, true).is_empty();
-    let none = none && area_to_rect(triads, machine_width, machine_height, min_ratio).is_none();
-    if none { Err(Impossible::Ratio { triads, min_ratio, machine_width, machine_height }) } else { Ok(()) }
+    let square_enough = shapes(triads, min_ratio, machine_width, machine_height, false);
+    let nearly = below_ratio(triads, machine_width, machine_height, min_ratio);
+    if square_enough.is_empty() && nearly.is_none() {
+        Err(Impossible::Ratio { triads, min_ratio, machine_width, machine_height })
+    } else {
+        Ok(())
+    }
+}
+
+/// The shapes for so many boards on a machine of which these boards work, the best first.
+///
+/// Where none that is square enough will ever have a place, the one is taken that spalloc's server would take
+/// because it rounds the ratio.
+pub fn shapes_of(machine: &Triads, working: &Fabric, request: &Request, count: u32) -> Vec<Shape> {
+    let (triads, ratio) = (count.div_ceil(TRIAD_BOARDS), request.ratio());
+    let Torus { width, height } = machine.torus;
+    let with_larger = working.faulty.count() > 0 && request.max_dead_boards.is_some();
+    let square_enough = shapes(triads, ratio, width, height, with_larger);
+    let Some(nearly) = below_ratio(triads, width, height, ratio) else { return square_enough };
+    let mut ever = Search::new(machine.ground_ever(), &[], Terms::of(request, Some(count)));
+    if ever.any_shape(&square_enough).is_some() { square_enough } else { vec![nearly] }
+}
+
+/// The one shape that spalloc's server would try for so many boards on an empty machine.
+pub fn usual_shape(torus: Torus, request: &Request, count: u32) -> Option<(u32, u32)> {
+    area_to_rect(count.div_ceil(TRIAD_BOARDS), torus.width, torus.height, request.ratio())
 }
 
 /// A wish for a rectangle.
@@ -99,21 +123,18 @@ impl Wish {
             .and_then(|(width, height)| search.in_machine_corner(machine.ground_ever().open, width, height));
         if found.is_none() {
             found = match self {
-                Wish::Count(count) => search.count(count, request.ratio()),
+                Wish::Count(count) => search.any_shape(&shapes_of(machine, &machine.alive, request, count)),
                 Wish::Rectangle(width, height) => search.rectangle(width, height),
             };
         }
         (found, search)
     }
 
-    /// The one shape that spalloc's server would try.
+    /// The one shape that spalloc's server would try on an empty machine.
     fn usual_shape(self, torus: Torus, request: &Request) -> Option<(u32, u32)> {
         match self {
             Wish::Rectangle(width, height) => Some((width, height)),
-            Wish::Count(count) => {
-                let triads = count.div_ceil(TRIAD_BOARDS);
-                area_to_rect(triads, torus.width, torus.height, request.ratio())
-            }
+            Wish::Count(count) => usual_shape(torus, request, count),
         }
     }
 }

@@ -18,6 +18,11 @@ use std::ops::ControlFlow;
 use super::plane::{Plane, WORD_BITS, span_words};
 use super::request::Region;
 
+/// What it costs to begin a search, in words gone through.
+const SWEEP_EFFORT: u64 = 500;
+/// Columns of one strip.
+const STRIP: u32 = 8;
+
 /// The triads that are free, with the longest free stretch of each column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreeSpace {
@@ -80,18 +85,48 @@ impl FreeSpace {
     }
 
     /// Shows, column by column from the west, where free rectangles of this size begin that touch no closed
-    /// region, until told to stop. Columns where none begins are left out.
+    /// region, until told to stop. Columns where none begins are left out. Says how many words it went through.
     pub fn each_corner(
         &self,
         width: u32,
         height: u32,
         closed: &[Region],
         visit: impl FnMut(Corners) -> ControlFlow<()>,
-    ) {
+    ) -> u64 {
         let fits = width <= self.plane.width() && height <= self.plane.height();
-        if width > 0 && height > 0 && fits && self.plane.count() >= width * height {
-            let _ = Sweep::new(self, width, height, closed).run(visit);
+        if width == 0 || height == 0 || !fits || self.plane.count() < width * height {
+            return 0;
         }
+        let mut sweep = Sweep::new(self, width, height, closed);
+        let _ = sweep.run(visit);
+        sweep.effort
+    }
+
+    /// The same machine seen in strips of `STRIP` columns: free where all of them are.
+    pub fn strips(&self) -> FreeSpace {
+        let mut strips = Plane::new(self.plane.width() / STRIP, self.plane.height(), false);
+        for strip in 0..strips.width() {
+            for word in 0..strips.stride() {
+                let columns = strip * STRIP..(strip + 1) * STRIP;
+                strips.replace(strip, word, columns.fold(u64::MAX, |all, x| all & self.plane.word(x, word)));
+            }
+        }
+        FreeSpace::new(strips)
+    }
+
+    /// Whether these strips leave room for a rectangle; when not, there is none. The second value is the words gone through.
+    pub fn strips_may_hold(&self, width: u32, height: u32) -> (bool, u64) {
+        // Wherever the rectangle begins, at most STRIP - 1 of its columns come before the first whole strip.
+        let whole_strips = (width + 1).saturating_sub(STRIP) / STRIP;
+        if whole_strips == 0 {
+            return (true, 0);
+        }
+        let mut any = false;
+        let effort = self.each_corner(whole_strips, height, &[], |_| {
+            any = true;
+            ControlFlow::Break(())
+        });
+        (any, effort)
     }
 }
 
@@ -128,6 +163,8 @@ struct Sweep<'a> {
     eroded: Vec<u64>,
     /// What is known of each column of `eroded`.
     known: Vec<Known>,
+    /// Words gone through.
+    effort: u64,
 }
 
 /// What is known of a column.
@@ -146,11 +183,13 @@ impl<'a> Sweep<'a> {
     fn new(space: &'a FreeSpace, width: u32, height: u32, closed: &'a [Region]) -> Sweep<'a> {
         let columns = space.plane.width() as usize;
         let eroded = vec![0; columns * space.plane.stride()];
-        Sweep { space, width: width as usize, height, closed, eroded, known: vec![Known::Unknown; columns] }
+        let known = vec![Known::Unknown; columns];
+        let effort = SWEEP_EFFORT + (columns + eroded.len() / 8) as u64;
+        Sweep { space, width: width as usize, height, closed, eroded, known, effort }
     }
 
     /// Goes through all blocks of `width` columns.
-    fn run(mut self, visit: impl FnMut(Corners) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn run(&mut self, visit: impl FnMut(Corners) -> ControlFlow<()>) -> ControlFlow<()> {
         let (columns, stride) = (self.known.len(), self.space.plane.stride());
         let mut shown = Shown::new(stride, visit);
         let mut tails = vec![0; self.width * stride];
@@ -202,6 +241,7 @@ impl<'a> Sweep<'a> {
             return false;
         }
         let stride = bits.len();
+        self.effort += stride as u64;
         let column = &self.eroded[x * stride..(x + 1) * stride];
         let mut left = 0;
         for (bits, column) in bits.iter_mut().zip(column) {
@@ -228,6 +268,7 @@ impl<'a> Sweep<'a> {
         while done < self.height {
             let step = done.min(self.height - done);
             and_shifted(column, step);
+            self.effort += stride as u64;
             done += step;
         }
         column.iter().any(|word| *word != 0)

@@ -27,9 +27,12 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+pub use geometry::Geometry;
 pub use hold::Hold;
+pub use link::Link;
 pub use pool::Pool;
 pub use request::{Impossible, Placement, Region, Request, Size};
+pub use torus::{Chip, Torus, Triad};
 pub use triads::{BadMachine, SIDE_TRIADS_MAX, TRIADS_MAX, Triads};
 
 /// The dense number of a board inside its machine: `(x * height + y) * 3 + z` of triads, the position of a pool.

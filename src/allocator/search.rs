@@ -4,9 +4,9 @@
 //! one with the most of its outline against walls, taken or broken triads wins, which keeps the large free
 //! squares whole. Rectangles in which every board works are tried before those that merely stay in the limits.
 //!
-//! Work is bounded (`LOOKS_MAX`, `EFFORT_WORDS_MAX`). The bounds are far beyond what small machines need; on
-//! a large machine full of faults a search that meets the second bound may miss a place, but never one in a
-//! corner of the machine: what spalloc's server holds possible is always found on an empty machine.
+//! Work is bounded (`LOOKS_MAX`, `EFFORT_MAX`). The bounds are far beyond what small machines need. On a large
+//! machine a search that meets the second bound, trying many shapes or places full of faults, may miss a place,
+//! but never the one that spalloc's server counts on: what that holds possible is found on an empty machine.
 
 use std::ops::ControlFlow;
 
@@ -14,14 +14,23 @@ use super::fabric::{DeadLinks, Fabric, Reach};
 use super::free_space::{Corners, FreeSpace};
 use super::plane::{WORD_BITS, bits_of};
 use super::request::{Region, Request};
-use super::shape::shapes;
+use super::shape::Shape;
 use super::torus::{TRIAD_BOARDS, Torus, Triad};
 use super::{BoardIndex, Placement};
 
 /// Triads and words looked at, at most, to compare places of one size.
 const LOOKS_MAX: u32 = 16_384;
-/// Words looked at, at most, to judge places with faults in one search.
-const EFFORT_WORDS_MAX: u64 = 1 << 19;
+/// Effort of one search, at most, in words of free space gone through; spent on shapes beyond the first and on
+/// judging places with faults. A search that may leave boards out has it twice.
+const EFFORT_MAX: u64 = 1 << 19;
+/// The same on machines of up to `SMALL_TRIADS_MAX` triads, which are gone through to the end if need be.
+const SMALL_EFFORT_MAX: u64 = 1 << 24;
+/// Machines with more triads are large.
+const SMALL_TRIADS_MAX: u32 = 1 << 12;
+/// What a word costs when a place is judged.
+const JUDGED_WORD_EFFORT: u64 = 6;
+/// With more shapes than this, strips are made first to rule shapes out.
+const STRIPS_FROM_SHAPES: usize = 4;
 
 /// A machine as one kind of search sees it.
 #[derive(Clone, Copy)]
@@ -102,6 +111,14 @@ fn all_boards(torus: Torus, region: Region) -> Vec<BoardIndex> {
     boards
 }
 
+/// Places of one size, with what is against each: boards missing at least, triads of the outline exposed.
+struct Places {
+    /// The places.
+    list: Vec<(u32, u32, Region)>,
+    /// Triads and words that may still be looked at to find more.
+    looks_left: u32,
+}
+
 /// One search on one ground.
 pub struct Search<'a> {
     /// Where.
@@ -110,7 +127,7 @@ pub struct Search<'a> {
     closed: &'a [Region],
     /// What must be met.
     pub terms: Terms,
-    /// Words that may still be looked at to judge places with faults.
+    /// What is left of `EFFORT_MAX`.
     effort_left: u64,
     /// The fewest boards missing in a place that was refused for it.
     pub least_missing: Option<u32>,
@@ -121,7 +138,7 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search that has not begun.
     pub fn new(ground: Ground<'a>, closed: &'a [Region], terms: Terms) -> Search<'a> {
-        let effort_left = EFFORT_WORDS_MAX;
+        let effort_left = effort_max(ground.torus);
         Search { ground, closed, terms, effort_left, least_missing: None, least_dead_links: None }
     }
 
@@ -130,20 +147,54 @@ impl<'a> Search<'a> {
         self.complete(width, height).or_else(|| self.incomplete(width, height))
     }
 
-    /// A place for this many boards in a rectangle that is square enough: least surplus first, then squarest.
-    pub fn count(&mut self, boards: u32, min_ratio: f64) -> Option<Found> {
+    /// A place for the first of these shapes that has one with all boards wanted; else with boards missing.
+    pub fn any_shape(&mut self, shapes: &[Shape]) -> Option<Found> {
         let Torus { width, height } = self.ground.torus;
-        let sound = self.ground.fabric.faulty.count() == 0;
-        let shapes = shapes(boards.div_ceil(TRIAD_BOARDS), min_ratio, width, height, sound);
-        let ways = |shape: &super::shape::Shape| shape.laid_in(width, height).collect::<Vec<_>>();
-        for shape in &shapes {
-            let found = ways(shape).into_iter().filter_map(|(w, h)| self.enough(w, h));
-            if let Some(found) = found.min_by_key(Found::rank) {
-                return Some(found);
+        let strips = (shapes.len() > STRIPS_FROM_SHAPES)
+            .then(|| (self.ground.whole.strips(), self.ground.open.strips()));
+        let (whole, open) =
+            (strips.as_ref().map(|strips| &strips.0), strips.as_ref().map(|strips| &strips.1));
+        let missing_max = self.terms.missing_max.replace(0);
+        for shape in shapes {
+            let ways: Vec<_> = shape.laid_in(width, height).collect();
+            let complete =
+                ways.iter().filter_map(|way| self.complete_if(whole, *way)).min_by_key(Found::rank);
+            if complete.is_some() {
+                return complete;
+            }
+            let enough = ways.iter().filter_map(|way| self.enough_if(open, *way)).min_by_key(Found::rank);
+            if enough.is_some() {
+                return enough;
             }
         }
-        let mut ways = shapes.iter().flat_map(ways);
-        ways.find_map(|(w, h)| self.incomplete(w, h))
+        self.terms.missing_max = missing_max;
+        self.effort_left = effort_max(self.ground.torus);
+        let mut ways = shapes.iter().flat_map(|shape| shape.laid_in(width, height));
+        ways.find_map(|way| if self.may_hold(open, way) { self.incomplete(way.0, way.1) } else { None })
+    }
+
+    /// The best place in which every board works, unless the strips tell that there is none.
+    fn complete_if(&mut self, strips: Option<&FreeSpace>, way: (u32, u32)) -> Option<Found> {
+        if self.may_hold(strips, way) { self.complete(way.0, way.1) } else { None }
+    }
+
+    /// A place with all boards that are wanted thanks to the rectangle's surplus, unless the strips tell that there is none.
+    fn enough_if(&mut self, strips: Option<&FreeSpace>, way: (u32, u32)) -> Option<Found> {
+        let faultless = self.ground.fabric.faulty.count() == 0;
+        if faultless || self.surplus(way.0, way.1) == 0 || !self.may_hold(strips, way) {
+            return None;
+        }
+        self.incomplete(way.0, way.1)
+    }
+
+    /// Whether a rectangle of this size may have a place at all, as far as strips and effort tell.
+    fn may_hold(&mut self, strips: Option<&FreeSpace>, (width, height): (u32, u32)) -> bool {
+        if self.effort_left == 0 {
+            return false;
+        }
+        let (may, effort) = strips.map_or((true, 0), |strips| strips.strips_may_hold(width, height));
+        self.spend(effort);
+        may
     }
 
     /// The best place in which every board works.
@@ -153,55 +204,49 @@ impl<'a> Search<'a> {
 
     /// The best place with faults inside the limits.
     fn incomplete(&mut self, width: u32, height: u32) -> Option<Found> {
-        let rectangle = width * height * TRIAD_BOARDS;
-        let surplus = rectangle.saturating_sub(self.terms.wanted.unwrap_or(rectangle));
-        let tolerant = surplus > 0 || self.terms.missing_max != Some(0);
+        let tolerant = self.surplus(width, height) > 0 || self.terms.missing_max != Some(0);
         if !tolerant || self.ground.fabric.faulty.count() == 0 {
             return None;
         }
         self.best_in(self.ground.open, width, height)
     }
 
-    /// A place with all boards that are wanted, perhaps thanks to the rectangle's surplus.
-    fn enough(&mut self, width: u32, height: u32) -> Option<Found> {
-        let found = self.complete(width, height);
-        if found.is_some() || self.terms.missing_max == Some(0) {
-            return found.or_else(|| self.incomplete(width, height));
-        }
-        let missing_max = self.terms.missing_max.replace(0);
-        let found = self.incomplete(width, height);
-        self.terms.missing_max = missing_max;
-        found
+    /// How many boards more than wanted a rectangle would have.
+    fn surplus(&self, width: u32, height: u32) -> u32 {
+        let rectangle = width * height * TRIAD_BOARDS;
+        rectangle.saturating_sub(self.terms.wanted.unwrap_or(rectangle))
     }
 
     /// The best of the places that cannot slide, or else any.
     fn best_in(&mut self, space: &FreeSpace, width: u32, height: u32) -> Option<Found> {
-        let (mut best, mut looks, mut any) = (None, LOOKS_MAX, false);
-        space.each_corner(width, height, self.closed, |corners| {
-            any = true;
-            self.compare_column(corners, width, height, &mut looks, &mut best)
+        let mut places = Places { list: Vec::new(), looks_left: LOOKS_MAX };
+        let effort = space.each_corner(width, height, self.closed, |corners| {
+            self.list_column(corners, width, height, &mut places)
         });
-        if best.is_none() && any {
-            return self.first_in(space, width, height);
+        self.spend(effort);
+        places.list.sort_unstable();
+        let mut best: Option<Found> = None;
+        for (missing, exposed, region) in &places.list {
+            // What is against a place is at least what it was listed with.
+            if best.as_ref().is_some_and(|best| best.rank() <= (*missing, *exposed)) {
+                break;
+            }
+            let found = self.judge(*region).map(|found| Found { exposed: *exposed, ..found });
+            best = best.into_iter().chain(found).min_by_key(Found::rank);
         }
-        best
+        if best.is_none() && !places.list.is_empty() { self.first_in(space, width, height) } else { best }
     }
 
-    /// Compares the places that begin in one column with the best so far.
-    fn compare_column(
-        &mut self,
-        corners: Corners,
-        width: u32,
-        height: u32,
-        looks: &mut u32,
-        best: &mut Option<Found>,
-    ) -> ControlFlow<()> {
+    /// Lists the places that begin in one column, with what is against each.
+    fn list_column(&self, corners: Corners, width: u32, height: u32, places: &mut Places) -> ControlFlow<()> {
         for (word, bits) in (0..).zip(corners.tight()) {
             for bit in bits_of(bits) {
                 let region = Region { x: corners.x, y: word * WORD_BITS + bit, width, height };
-                self.compare(region, best);
-                *looks = looks.saturating_sub(4 + width + height / WORD_BITS);
-                if *looks == 0 || best.as_ref().is_some_and(|found| found.rank() == (0, 0)) {
+                let exposed = 2 * (width + height) - self.ground.whole.contact(region);
+                let (missing, looks) = self.missing_at_least(region);
+                places.list.push((missing, exposed, region));
+                places.looks_left = places.looks_left.saturating_sub(looks + 4 + width + height / WORD_BITS);
+                if places.looks_left == 0 || (missing, exposed) == (0, 0) {
                     return ControlFlow::Break(());
                 }
             }
@@ -209,18 +254,14 @@ impl<'a> Search<'a> {
         ControlFlow::Continue(())
     }
 
-    /// Keeps the better of a place and the best so far.
-    fn compare(&mut self, region: Region, best: &mut Option<Found>) {
-        let exposed = 2 * (region.width + region.height) - self.ground.whole.contact(region);
-        if best.as_ref().is_some_and(|best| best.rank() <= (0, exposed)) {
-            return;
+    /// How many boards a region lacks even if all that work are reached; and the words looked at for it.
+    fn missing_at_least(&self, region: Region) -> (u32, u32) {
+        let fabric = self.ground.fabric;
+        if fabric.faulty.count() == 0 {
+            return (0, 0);
         }
-        if let Some(mut found) = self.judge(region) {
-            found.exposed = exposed;
-            if best.as_ref().is_none_or(|best| found.rank() < best.rank()) {
-                *best = Some(found);
-            }
-        }
+        let missing = self.terms.wanted_of(region).saturating_sub(fabric.count_working(region));
+        (missing, region.width * (1 + region.height / WORD_BITS) * 3)
     }
 
     /// The first place that meets the terms: in a corner of the machine, then anywhere.
@@ -270,10 +311,12 @@ impl<'a> Search<'a> {
             return None;
         }
         let wanted = self.terms.wanted_of(region);
-        self.spend(u64::from(region.width) * u64::from(4 + region.height / WORD_BITS * 4));
+        self.spend(
+            JUDGED_WORD_EFFORT * u64::from(region.width) * u64::from(4 + region.height / WORD_BITS * 4),
+        );
         self.missing(wanted, fabric.count_working(region))?;
         let reach = Reach::new(self.ground.torus, fabric, self.ground.links, region);
-        self.spend(reach.effort);
+        self.spend(JUDGED_WORD_EFFORT * reach.effort);
         let missing = self.missing(wanted, reach.count())?;
         if self.terms.torus && !reach.wraps() {
             return None;
@@ -300,10 +343,20 @@ impl<'a> Search<'a> {
         (dead <= max).then_some(())
     }
 
+    /// Whether the effort allowed is used up, so that places may have been missed.
+    pub fn is_spent(&self) -> bool {
+        self.effort_left == 0
+    }
+
     /// Counts effort.
     fn spend(&mut self, words: u64) {
         self.effort_left = self.effort_left.saturating_sub(words);
     }
+}
+
+/// The effort of a search on a machine of this size.
+fn effort_max(torus: Torus) -> u64 {
+    if torus.width * torus.height <= SMALL_TRIADS_MAX { SMALL_EFFORT_MAX } else { EFFORT_MAX }
 }
 
 /// Whether two regions share a triad.

@@ -54,6 +54,14 @@ pub fn area_to_rect(area: u32, bound_width: u32, bound_height: u32, min_ratio: f
     (ratio_of(width, height) >= min_ratio).then_some((width, height))
 }
 
+/// The rectangle that `area_to_rect` finds although it is below the ratio, because of how it rounds.
+pub fn below_ratio(area: u32, bound_width: u32, bound_height: u32, min_ratio: f64) -> Option<Shape> {
+    let (width, height) = area_to_rect(area, bound_width, bound_height, min_ratio)?;
+    let (long, short) = (width.max(height), width.min(height));
+    let below = ratio_of(width, height) < landscape_ratio(min_ratio);
+    below.then(|| Shape { larger: false, surplus: (width * height).saturating_sub(area), long, short })
+}
+
 /// Short side over long side.
 pub fn ratio_of(width: u32, height: u32) -> f64 {
     f64::from(width.min(height)) / f64::from(width.max(height))
@@ -62,6 +70,8 @@ pub fn ratio_of(width: u32, height: u32) -> f64 {
 /// Two sides of a rectangle that may be laid either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
+    /// It holds another shape that would do, had that no dead boards.
+    pub larger: bool,
     /// Triads beyond those needed.
     pub surplus: u32,
     /// The longer side.
@@ -84,9 +94,15 @@ impl Shape {
 /// For each long side that fits, the shortest other side with at least `area` and the ratio; least surplus
 /// first, then squarest.
 ///
-/// With `minimal`, shapes that hold a smaller one of the list are left out: they can only help where a larger
-/// rectangle makes up for dead boards.
-pub fn shapes(area: u32, min_ratio: f64, bound_width: u32, bound_height: u32, minimal: bool) -> Vec<Shape> {
+/// Shapes that hold a smaller one of the list can only help where a larger rectangle makes up for dead boards:
+/// they come last, and only `with_larger`.
+pub fn shapes(
+    area: u32,
+    min_ratio: f64,
+    bound_width: u32,
+    bound_height: u32,
+    with_larger: bool,
+) -> Vec<Shape> {
     let (bound_long, bound_short) = (bound_width.max(bound_height), bound_width.min(bound_height));
     let min_ratio = landscape_ratio(min_ratio);
     let mut shapes: Vec<Shape> = Vec::new();
@@ -94,11 +110,11 @@ pub fn shapes(area: u32, min_ratio: f64, bound_width: u32, bound_height: u32, mi
         let Some(short) = shortest(area, long, min_ratio).filter(|short| *short <= bound_short) else {
             continue;
         };
-        if minimal && shapes.last().is_some_and(|shape| shape.short == short) {
-            continue;
+        let larger = shapes.last().is_some_and(|shape| shape.short == short);
+        if with_larger || !larger {
+            let covered = u64::from(long) * u64::from(short);
+            shapes.push(Shape { larger, surplus: (covered - u64::from(area)) as u32, long, short });
         }
-        let covered = u64::from(long) * u64::from(short);
-        shapes.push(Shape { surplus: (covered - u64::from(area)) as u32, long, short });
     }
     shapes.sort_unstable();
     shapes

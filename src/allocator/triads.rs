@@ -7,8 +7,8 @@
 //! 2. from an open triad with a fault, which is no use to those who want whole rectangles (`odd`);
 //! 3. from a clean triad that cannot slide and has the most neighbours in use.
 //!
-//! Everything kept here takes less than 3 bits and a half for each board, and 6 bits more on a machine that
-//! has dead links.
+//! Everything kept here is 22 bits a triad, and 18 more on a machine with dead links: less than two bytes a
+//! board (a column takes whole words of 64 triads).
 
 use std::fmt;
 
@@ -179,7 +179,13 @@ impl Triads {
         feasibility::count_fits(self.torus, request, count).ok()?;
         let closed = self.closed(holds);
         let mut search = Search::new(self.ground_now(), &closed, Terms::of(request, Some(count)));
-        Some(search.count(count, request.ratio())?.placement(self.torus))
+        let shapes = feasibility::shapes_of(self, &self.serving, request, count);
+        let found = search.any_shape(&shapes).or_else(|| {
+            // Effort may have run out before the shape that `possible` relies on had its turn.
+            let (width, height) = feasibility::usual_shape(self.torus, request, count)?;
+            search.in_machine_corner(&self.open, width, height).filter(|_| search.is_spent())
+        });
+        Some(found?.placement(self.torus))
     }
 
     /// A rectangle of just this size.
@@ -341,32 +347,37 @@ impl Triads {
         let column_boards = self.torus.height * TRIAD_BOARDS;
         let mut rest = boards;
         while let Some(first) = rest.first() {
-            let column_end = (first.0 / column_boards + 1) * column_boards;
-            let next = |pair: &[BoardIndex]| pair[1].0 == pair[0].0 + 1 && pair[1].0 < column_end;
-            let count = 1 + rest.windows(2).take_while(|pair| next(pair)).count();
-            if first.0 < self.board_count() {
-                self.mark_stretch(*first, count as u32, lent);
+            let column = first.0 / column_boards;
+            let numbers = column * column_boards..(column * column_boards).saturating_add(column_boards);
+            let here = rest.iter().take_while(|board| numbers.contains(&board.0)).count();
+            let (mut from, mut to) = (u32::MAX, 0);
+            for stretch in rest[..here].chunk_by(|a, b| a.0 + 1 == b.0) {
+                let Some(first) = self.inside(stretch[0]) else { break };
+                let last = self.torus.triad(stretch[stretch.len() - 1]);
+                self.mark_stretch(first, stretch.len() as u32, lent);
+                (from, to) = (from.min(first.y), to.max(last.y + 1));
             }
-            rest = &rest[count..];
+            if from < to {
+                self.renew_column(column, from, to);
+            }
+            rest = &rest[here..];
         }
     }
 
     /// Marks boards with consecutive numbers inside one column.
-    fn mark_stretch(&mut self, first: BoardIndex, count: u32, lent: bool) {
-        let at = self.torus.triad(first);
+    fn mark_stretch(&mut self, at: Triad, count: u32, lent: bool) {
         let from = at.y * TRIAD_BOARDS + at.z;
         let to = from + count;
         for (z, plane) in (0..).zip(&mut self.taken) {
             // Board z of row y has number 3 y + z in its column.
             let row_from = (from + TRIAD_BOARDS - 1 - z) / TRIAD_BOARDS;
             let row_to = (to + TRIAD_BOARDS - 1 - z) / TRIAD_BOARDS;
-            let serving = self.serving.working[z as usize].count_span(at.x, row_from, row_to);
-            let taken_before = free_under(&self.serving.working[z as usize], plane, at.x, row_from, row_to);
+            let serving = &self.serving.working[z as usize];
+            let free_before = free_under(serving, plane, at.x, row_from, row_to);
+            let free_after = if lent { 0 } else { serving.count_span(at.x, row_from, row_to) };
             plane.set_span(at.x, row_from, row_to, lent);
-            let free_after = if lent { 0 } else { serving };
-            self.free = self.free + free_after - taken_before;
+            self.free = self.free + free_after - free_before;
         }
-        self.renew_column(at.x, at.y, (to - 1) / TRIAD_BOARDS + 1);
     }
 
     /// Brings what follows from boards lent and working up to date for some rows of a column.

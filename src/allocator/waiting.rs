@@ -7,21 +7,20 @@
 use super::fabric::Fabric;
 use super::request::{Region, Request, Size};
 use super::search::{Found, Ground, Search, Terms};
-use super::shape::shapes;
 use super::torus::{TRIAD_BOARDS, Torus, Triad};
 use super::triads::Triads;
 use super::{BoardIndex, Hold, feasibility};
 
 /// Machines with more triads are sampled.
-const GRID_TRIADS_MAX: u32 = 1 << 16;
+const GRID_TRIADS_MAX: u32 = 1 << 14;
 /// Triads times shapes compared on a grid, at most.
-const GRID_WORK_MAX: u32 = 1 << 20;
+const GRID_WORK_MAX: u32 = 1 << 18;
 /// Places of one shape compared on a machine that is sampled, at most.
-const SAMPLES_MAX: u32 = 256;
+const SAMPLES_MAX: u32 = 64;
 /// Shapes compared on a machine that is sampled, at most.
-const SAMPLED_SHAPES_MAX: usize = 4;
+const SAMPLED_SHAPES_MAX: usize = 2;
 /// Boards asked about on a machine that is sampled, at most, beyond one place.
-const QUESTIONS_MAX: u32 = 1 << 18;
+const QUESTIONS_MAX: u32 = 1 << 16;
 
 /// What waiting for a place costs: the latest board, boards of which nothing is known, boards not free now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,9 +65,7 @@ impl Triads {
             Size::Count(count) => {
                 feasibility::count_fits(self.torus, request, *count).ok()?;
                 let Torus { width, height } = self.torus;
-                let minimal = self.serving.faulty.count() == 0;
-                let triads = count.div_ceil(TRIAD_BOARDS);
-                let shapes = shapes(triads, request.ratio(), width, height, minimal);
+                let shapes = feasibility::shapes_of(self, &self.serving, request, *count);
                 let ways = shapes.into_iter().flat_map(|shape| shape.laid_in(width, height));
                 self.hold_rectangle(Terms::of(request, Some(*count)), &ways.collect::<Vec<_>>(), until)
             }

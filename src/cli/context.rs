@@ -73,17 +73,20 @@ impl Context {
 
     /// The same, where the option for the password's file means something else: then only the environment names one.
     pub fn dial_with(&self, password_file: Option<&Path>) -> Result<Dial, Failure> {
-        let credentials = match self.shared.user.as_deref().filter(|user| !user.is_empty()) {
-            None => Credentials::Guest,
-            Some(user) => {
-                let from_env = std::env::var_os("BERTH_PASSWORD_FILE").filter(|path| !path.is_empty());
-                let file = password_file.map(Path::to_owned).or(from_env.map(PathBuf::from));
-                let password = password(file.as_deref(), &format!("Password of {user}: "))?;
-                Credentials::User { user: user.to_owned(), password }
-            }
+        let Some(user) = self.shared.user.as_deref().filter(|user| !user.is_empty()) else {
+            return Ok(self.dial_as_guest());
         };
+        let from_env = std::env::var_os("BERTH_PASSWORD_FILE").filter(|path| !path.is_empty());
+        let file = password_file.map(Path::to_owned).or(from_env.map(PathBuf::from));
+        let password = password(file.as_deref(), &format!("Password of {user}: "))?;
+        let credentials = Credentials::User { user: user.to_owned(), password };
+        Ok(Dial { credentials, ..self.dial_as_guest() })
+    }
+
+    /// How to reach the server as nobody in particular.
+    pub fn dial_as_guest(&self) -> Dial {
         let name = concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Dial { address: self.address(), name, credentials, timeout: ANSWER_MAX })
+        Dial { address: self.address(), name, credentials: Credentials::Guest, timeout: ANSWER_MAX }
     }
 
     /// Connects and opens a session.

@@ -14,10 +14,11 @@ mod call;
 mod context;
 mod create;
 pub mod exit;
+mod host;
 mod jobs;
 mod machines;
 mod run;
-mod serve;
+pub mod serve;
 mod shell;
 mod size;
 mod span;
@@ -47,9 +48,9 @@ pub struct Line {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Serve a lab until told to stop.
-    Serve(serve::ServeArgs),
+    Serve(host::ServeArgs),
     /// Serve a simulated lab, show a conversation with it, and go on serving.
-    Demo,
+    Demo(host::DemoArgs),
     /// Run a program on boards of its own: wait for them, run, give them back.
     Run(run::RunArgs),
     /// Create a job and print its number.
@@ -77,7 +78,7 @@ enum Command {
     /// Say who may come in.
     User(users::UserArgs),
     /// Check or print a configuration.
-    Config(serve::ConfigArgs),
+    Config(host::ConfigArgs),
     /// Print completions for a shell.
     Completions(shell::CompletionsArgs),
     /// Print the manual page.
@@ -98,8 +99,8 @@ pub fn main() -> ExitCode {
 /// Answers the status to end with.
 fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
     match command {
-        Command::Serve(args) => serve::serve(context, args),
-        Command::Demo => serve::demo(context),
+        Command::Serve(args) => host::serve(args),
+        Command::Demo(args) => host::demo(args),
         Command::Run(args) => return run::run(context, args),
         Command::Create(args) => create::create(context, args),
         Command::List(args) => jobs::list(context, args),
@@ -113,7 +114,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::Watch(args) => watch::watch(context, args),
         Command::Call(args) => call::call(context, args),
         Command::User(args) => users::users(context, args),
-        Command::Config(args) => serve::config(context, args),
+        Command::Config(args) => host::config(context, args),
         Command::Completions(args) => shell::completions(context, args),
         Command::Man(args) => shell::man(context, args),
     }?;

@@ -1,70 +1,200 @@
-//! What runs a server rather than asks one: `berth serve`, `demo`, `config`, and users kept beside a configuration.
+//! `berth serve` and `berth demo`: configuration, log, signals, and the server between them. Also what is done
+//! to a server's data while it does not run.
 
-use super::context::Context;
-use super::exit::{Exit, Failure};
-use super::users::UserAction;
-use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use crate::clock::Clock;
+use crate::config::{self, Config, Flag};
+use crate::journal::{EmbeddedJournal, Journal, JournalError};
+use crate::lab::Lab;
+use crate::lab::command::{Caller, Command};
+use crate::server::{ConfigSource, End, LogLevel, Server, ServerHandle, Setup};
+use async_std::task;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::Handle;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-/// `berth serve`.
-#[derive(Args, Debug)]
-pub struct ServeArgs {
-    /// The configuration.
-    #[arg(long, env = "BERTH_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where the server keeps what it has to remember.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Where the native door listens.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
+/// The file with the first administrator's password, in the data directory.
+const FIRST_PASSWORD_FILE: &str = "admin-password";
+
+/// The levels of the log.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The file; none for the built-in one.
+    pub file: Option<PathBuf>,
+    /// What flags say.
+    pub flags: Vec<Flag>,
 }
 
-/// `berth config`.
-#[derive(Args, Debug)]
-pub struct ConfigArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: ConfigAction,
+impl Origin {
+    /// The configuration that a file, the environment and flags make together; an error lists all complaints.
+    pub fn load(&self) -> Result<Config, String> {
+        let text = self.file.as_deref().map(read_text).transpose()?;
+        let environment: Vec<(String, String)> =
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+        let loaded = Config::load(text.as_deref(), &environment, &self.flags);
+        loaded.map_err(|complaints| config::report(&Err(complaints), &self.name()))
+    }
+
+    /// What the source is called in complaints.
+    pub fn name(&self) -> String {
+        self.file.as_deref().map_or_else(|| "built-in configuration".to_owned(), |file| file.display().to_string())
+    }
 }
 
-/// What can be done with a configuration.
-#[derive(Subcommand, Debug)]
-pub enum ConfigAction {
-    /// Tell everything that is wrong with it.
-    Check {
-        /// The configuration.
-        #[arg(long, env = "BERTH_CONFIG", value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
-    /// Print it with all that it leaves to the defaults.
-    Show {
-        /// The configuration.
-        #[arg(long, env = "BERTH_CONFIG", value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
+fn read_text(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Serves until it is told to stop.
-pub fn serve(_context: &Context, _args: &ServeArgs) -> Result<(), Failure> {
-    Err(not_built("serve"))
+/// Serves until told to end. `opened` is called once, when the doors are open.
+pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, String> {
+    let config = origin.load()?;
+    let log = start_log(&config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let journal = EmbeddedJournal::open(&config.data_dir).map_err(|error| error.to_string())?;
+    let again = origin.clone();
+    let source: Option<ConfigSource> = origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
+    let password_file = config.data_dir.join(FIRST_PASSWORD_FILE);
+    let setup = Setup {
+        config,
+        source,
+        journal: Box::new(journal),
+        clock: Clock::system(),
+        log,
+        first_password: Some(password_file.clone()),
+    };
+    task::block_on(async {
+        let server = Server::open(setup).await.map_err(|error| error.to_string())?;
+        announce(&server, &password_file);
+        watch_signals(server.handle()).map_err(|error| error.to_string())?;
+        if let Some(address) = server.native_address() {
+            opened(address);
+        }
+        server.serve().await.map_err(|error| error.to_string())
+    })
 }
 
-/// Serves on the defaults, plays a frontend, and goes on serving.
-pub fn demo(_context: &Context) -> Result<(), Failure> {
-    Err(not_built("demo"))
+/// Says where the doors are, and the first administrator's password, once.
+fn announce(server: &Server, password_file: &Path) {
+    if let Some(password) = &server.first_password {
+        println!("made the user 'admin' with the password {password} (kept in {})", password_file.display());
+    }
+    match server.native_address() {
+        Some(address) => println!("native: listening on {address}"),
+        None => println!("native: closed (native.listen is not set)"),
+    }
 }
 
-/// Checks or prints a configuration.
-pub fn config(_context: &Context, _args: &ConfigArgs) -> Result<(), Failure> {
-    Err(not_built("config"))
+/// Takes the place of this process with a fresh one of the same program and arguments; returns only if that fails.
+pub fn restart() -> String {
+    use std::os::unix::process::CommandExt;
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return format!("the program cannot be found again: {error}"),
+    };
+    std::process::Command::new(program).args(std::env::args_os().skip(1)).exec().to_string()
 }
 
-/// Changes users without a server.
-pub fn users_offline(_context: &Context, _action: &UserAction) -> Result<(), Failure> {
-    Err(not_built("user --config"))
+/// SIGTERM and SIGINT end the server, a second one at once; SIGHUP has it read its configuration again.
+fn watch_signals(handle: ServerHandle) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let ending = AtomicBool::new(false);
+    let watch = move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => match task::block_on(handle.reload()) {
+                    Ok(changes) => tracing::info!(?changes, "reloaded"),
+                    Err(why) => tracing::error!("the configuration was refused and the old one stays in force: {why}"),
+                },
+                _ if ending.swap(true, Ordering::AcqRel) => std::process::exit(128 + signal),
+                _ => handle.end(End::Quit),
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
 }
 
-fn not_built(command: &str) -> Failure {
-    Failure::new(Exit::NotAvailable, format!("'{command}' is not part of this build"))
+/// The log's filter, to be changed while running.
+struct Filter {
+    handle: Handle<EnvFilter, Registry>,
+}
+
+impl LogLevel for Filter {
+    fn level(&self) -> String {
+        self.handle.with_current(|filter| filter.to_string()).unwrap_or_default()
+    }
+
+    fn set_level(&self, level: &str) -> Result<(), String> {
+        let known = LEVELS.contains(&level).then(|| EnvFilter::new(level));
+        let filter = known.ok_or_else(|| format!("'{level}' is no level; there are {}", LEVELS.join(", ")))?;
+        self.handle.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
+/// Starts the log on standard error, for people or for programs as the configuration says.
+fn start_log(config: &Config) -> Result<Arc<dyn LogLevel>, String> {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(&config.log.level));
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match config.log.format {
+        config::LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        config::LogFormat::Text => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+            registry.with(fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).try_init()
+        }
+    };
+    started.map_err(|error| error.to_string())?;
+    Ok(Arc::new(Filter { handle }))
+}
+
+/// What came of a wish to a server that does not run.
+pub enum Offline {
+    /// It was granted and kept.
+    Done,
+    /// A server runs on the data: it must be asked instead.
+    Running,
+}
+
+/// Carries out a command on the data of a server that does not run.
+pub fn act_offline(config: &Config, command: &Command) -> Result<Offline, String> {
+    let mut journal = match EmbeddedJournal::open(&config.data_dir) {
+        Ok(journal) => journal,
+        Err(JournalError::Locked(_)) => return Ok(Offline::Running),
+        Err(error) => return Err(error.to_string()),
+    };
+    let lab = replayed(&mut journal, config)?;
+    let facts = lab.decide(Clock::system().now(), &Caller::server(), command);
+    let facts = facts.map_err(|refusal| refusal.fault().to_string())?;
+    journal.append(&facts).map_err(|error| error.to_string())?;
+    Ok(Offline::Done)
+}
+
+/// What is known of a server that does not run; none when it does.
+pub fn see_offline<T>(config: &Config, look: impl FnOnce(&Lab) -> T) -> Result<Option<T>, String> {
+    match EmbeddedJournal::open(&config.data_dir) {
+        Ok(mut journal) => replayed(&mut journal, config).map(|lab| Some(look(&lab))),
+        Err(JournalError::Locked(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn replayed(journal: &mut EmbeddedJournal, config: &Config) -> Result<Lab, String> {
+    let mut lab = Lab::new(config.lab_options());
+    journal.replay(&mut |fact| lab.apply(&fact)).map_err(|error| error.to_string())?;
+    Ok(lab)
+}
+
+/// The first administrator's password, as long as it is where it was written.
+pub fn first_password(config: &Config) -> Option<String> {
+    let text = std::fs::read_to_string(config.data_dir.join(FIRST_PASSWORD_FILE)).ok()?;
+    Some(text.trim().to_owned())
 }

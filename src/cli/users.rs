@@ -3,9 +3,9 @@
 use super::answers::UserRow;
 use super::context::{Context, password};
 use super::exit::Failure;
-use super::serve;
+use super::host;
 use super::table::{Table, time_text};
-use crate::client::{Client, Request};
+use crate::client::{Client, Dial, Request};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -137,16 +137,25 @@ impl UserAction {
 pub fn users(context: &Context, args: &UserArgs) -> Result<(), Failure> {
     let way = args.action.way();
     if way.offline.is_meant() {
-        return serve::users_offline(context, &args.action);
+        return host::users(context, &args.action);
     }
-    // Where --password-file is the other user's, one's own is elsewhere.
-    let own = match (&way.own_password_file, args.action.has_password()) {
+    ask(context, &dial(context, &args.action)?, &args.action)
+}
+
+/// How to reach the server. Where --password-file is the other user's, one's own is elsewhere.
+pub fn dial(context: &Context, action: &UserAction) -> Result<Dial, Failure> {
+    let own = match (&action.way().own_password_file, action.has_password()) {
         (Some(own), _) => Some(own.as_path()),
         (None, true) => None,
         (None, false) => context.shared.password_file.as_deref(),
     };
-    let mut client = context.dial_with(own)?.open()?;
-    match &args.action {
+    context.dial_with(own)
+}
+
+/// Asks a server to do it.
+pub fn ask(context: &Context, dial: &Dial, action: &UserAction) -> Result<(), Failure> {
+    let mut client = dial.open()?;
+    match action {
         UserAction::List { .. } => {
             let answer = client.ask(Request::new("list_users"))?;
             context.print_answer(&answer, |users: Vec<UserRow>| context.table_text(&users_table(users)))

@@ -252,7 +252,7 @@ mod tests {
     fn a_wait_ends_with_ready_or_over() {
         let ready = json!({"job_id": 7});
         let mut news = vec![JobNews::Ready(ready.clone()), JobNews::Power, queued(1, "x")];
-        let mut next = |news: &mut Vec<JobNews>| news.pop().map_or(Next::Stop, Next::News);
+        let next = |news: &mut Vec<JobNews>| news.pop().map_or(Next::Stop, Next::News);
         assert_eq!(progress(Manner::Quiet).wait(None, |_| next(&mut news)), Ended::Ready(ready));
         let mut news = vec![JobNews::Over("enough".to_owned()), JobNews::Back, JobNews::Lost("x".to_owned())];
         assert_eq!(progress(Manner::Quiet).wait(None, |_| next(&mut news)), Ended::Over("enough".to_owned()));

@@ -5,7 +5,22 @@
 //! a board that has seen an order of a newer grant, or a later one of the same grant, refuses older ones
 //! (`Fence`). A board that is slow, or a controller that is stuck, delays nobody but its own.
 //!
+//! Read in the order of the `mod` lines: what may be set, which orders are refused, the boards that are only
+//! simulated, and `driver`, which gives a controller its own task.
+//!
 //! What is deliberately not here: which boards to lend, and what a failure means for a job.
+
+pub mod command;
+pub mod driver;
+pub mod fence;
+pub mod settings;
+pub mod simulated;
+
+#[cfg(test)]
+mod tests;
+
+pub use driver::{Handle, start};
+pub use settings::{Boards, CommandSettings, ControllerSettings, SimulatedSettings};
 
 use crate::allocator::BoardIndex;
 use crate::error::{Code, Fault};
@@ -14,6 +29,9 @@ use crate::lab::effect::Order;
 use crate::lab::fact::OrderId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How many orders and consultations may wait for one board.
+pub const ORDERS_PER_BOARD_MAX: usize = 16;
 
 /// What a controller is given to do.
 #[derive(Debug)]
@@ -72,12 +90,19 @@ impl ControllerError {
     /// The code and the sentence a caller reads.
     pub fn fault(&self) -> Fault {
         match self {
-            ControllerError::Stale => Fault::new(Code::BOARD_STALE, "the board has been given to somebody else since"),
-            ControllerError::Failed(why) => Fault::new(Code::BOARD_FAILED, format!("the board failed: {why}")),
+            ControllerError::Stale => {
+                Fault::new(Code::BOARD_STALE, "the board has been given to somebody else since")
+            }
+            ControllerError::Failed(why) => {
+                Fault::new(Code::BOARD_FAILED, format!("the board failed: {why}"))
+            }
             ControllerError::Unable(why) => Fault::new(Code::BOARD_FAILED, why.to_string()),
-            ControllerError::Busy => Fault::new(Code::BOARD_BUSY, "too many orders wait for this board; try again"),
-            ControllerError::Silent => Fault::new(Code::TIME_OUT, "the board's controller did not answer in time"),
+            ControllerError::Busy => {
+                Fault::new(Code::BOARD_BUSY, "too many orders wait for this board; try again")
+            }
+            ControllerError::Silent => {
+                Fault::new(Code::TIME_OUT, "the board's controller did not answer in time")
+            }
         }
     }
 }
-

@@ -35,7 +35,9 @@ impl Lab {
                 self.cool_boards(*order, machine, boards, *free_at, at)
             }
             Event::BoardsFreed { machine, boards } => self.free_boards(machine, boards, at),
-            Event::BoardQuarantined { board, reason, retest_at } => self.quarantine(board, reason, *retest_at, at),
+            Event::BoardQuarantined { board, reason, retest_at } => {
+                self.quarantine(board, reason, *retest_at, at)
+            }
             Event::BoardTested { board, order } => self.test_board(board, *order, at),
             Event::BoardReported { board, by, reason } => self.report(board, by, reason),
             Event::BoardMarked { board, mark, by, reason } => self.mark(board, *mark, by, reason),
@@ -56,8 +58,13 @@ impl Lab {
                 self.users.remove(user);
             }
             Event::SessionOpened { session, user, role, client, span_ms } => {
-                let record =
-                    SessionRecord { user: user.clone(), role: *role, client: client.clone(), opened: at, span_ms: *span_ms };
+                let record = SessionRecord {
+                    user: user.clone(),
+                    role: *role,
+                    client: client.clone(),
+                    opened: at,
+                    span_ms: *span_ms,
+                };
                 self.sessions.insert(*session, record);
                 *self.sessions_of_user.entry(user.clone()).or_default() += 1;
             }
@@ -76,7 +83,9 @@ impl Lab {
                 effects.push(Effect::MachineChanged(spec.name.clone()));
             }
             Event::MachineRemoved { machine } => effects.push(Effect::MachineChanged(machine.clone())),
-            Event::JobQueued { job, .. } | Event::JobReady { job, .. } => effects.push(Effect::JobChanged(*job)),
+            Event::JobQueued { job, .. } | Event::JobReady { job, .. } => {
+                effects.push(Effect::JobChanged(*job))
+            }
             Event::JobGranted { job, grant, machine, .. } => {
                 effects.extend(self.order(OrderId { grant: *grant, step: 0 }));
                 effects.push(Effect::JobChanged(*job));
@@ -89,7 +98,8 @@ impl Lab {
             Event::JobRequeued { job, order, .. } | Event::JobDestroyed { job, order, .. } => {
                 effects.extend(order.and_then(|order| self.order(order)));
                 effects.push(Effect::JobChanged(*job));
-                let machine = order.and_then(|order| self.orders.get(&order)).map(|open| open.machine.clone());
+                let machine =
+                    order.and_then(|order| self.orders.get(&order)).map(|open| open.machine.clone());
                 effects.extend(machine.map(Effect::MachineChanged));
             }
             Event::BoardsCleaned { machine, free_at, .. } if *free_at <= fact.at => {
@@ -97,7 +107,9 @@ impl Lab {
             }
             Event::BoardsFreed { machine, .. } => effects.push(Effect::MachineChanged(machine.clone())),
             Event::BoardTested { order, .. } => effects.extend(self.order(*order)),
-            Event::BoardQuarantined { board, .. } | Event::BoardSet { board, .. } | Event::BoardMarked { board, .. } => {
+            Event::BoardQuarantined { board, .. }
+            | Event::BoardSet { board, .. }
+            | Event::BoardMarked { board, .. } => {
                 effects.push(Effect::MachineChanged(board.machine.clone()));
             }
             _ => {}
@@ -147,7 +159,8 @@ impl Lab {
 
     fn remove_machine_named(&mut self, name: &MachineName) {
         self.machines.retain(|machine| machine.spec.name != *name);
-        let gone: Vec<_> = self.orders.iter().filter(|(_, open)| open.machine == *name).map(|(id, _)| *id).collect();
+        let gone: Vec<_> =
+            self.orders.iter().filter(|(_, open)| open.machine == *name).map(|(id, _)| *id).collect();
         gone.into_iter().for_each(|id| self.close_order(id));
         self.due.cooled.retain(|_, (machine, _)| machine != name);
         self.due.retests.retain(|(_, machine, _)| machine != name);
@@ -163,7 +176,8 @@ impl Lab {
     fn boards_to_watch(&self) -> BTreeSet<(MachineName, BoardIndex)> {
         let of = |machine: &Machine| {
             let name = machine.spec.name.clone();
-            let boards: BTreeSet<_> = machine.marks().keys().chain(machine.reports().keys()).copied().collect();
+            let boards: BTreeSet<_> =
+                machine.marks().keys().chain(machine.reports().keys()).copied().collect();
             boards.into_iter().map(move |board| (name.clone(), board))
         };
         self.machines.iter().flat_map(of).collect()
@@ -210,7 +224,12 @@ impl Lab {
             next_step: 0,
             power: true,
             was_ready: false,
-            kind: job.spec.kind.clone().or_else(|| kinds.first().cloned()).unwrap_or_else(|| DEFAULT_KIND.into()),
+            kind: job
+                .spec
+                .kind
+                .clone()
+                .or_else(|| kinds.first().cloned())
+                .unwrap_or_else(|| DEFAULT_KIND.into()),
         });
         job.remember(at, JobEvent::Granted { grant, machine: machine.clone(), boards: boards.len() });
         self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
@@ -245,7 +264,14 @@ impl Lab {
         Some((order, loan))
     }
 
-    fn open_order(&mut self, id: OrderId, machine: MachineName, boards: Arc<[BoardIndex]>, purpose: Purpose, at: Moment) {
+    fn open_order(
+        &mut self,
+        id: OrderId,
+        machine: MachineName,
+        boards: Arc<[BoardIndex]>,
+        purpose: Purpose,
+        at: Moment,
+    ) {
         let open = Outstanding {
             machine,
             boards,
@@ -369,14 +395,22 @@ impl Lab {
 
     fn give_up_order(&mut self, id: OrderId) {
         let Some(open) = self.orders.get_mut(&id) else { return };
-        let silent: Vec<_> = open.boards.iter().filter(|board| !open.answered.contains(board)).copied().collect();
+        let silent: Vec<_> =
+            open.boards.iter().filter(|board| !open.answered.contains(board)).copied().collect();
         open.answered.extend(silent.iter().copied());
         open.failed.extend(silent.into_iter().map(|board| (board, "no answer in time".into())));
         self.due.orders.remove(&(open.deadline, id));
         self.troubled.insert(id);
     }
 
-    fn cool_boards(&mut self, order: OrderId, machine: &MachineName, boards: &[BoardIndex], free_at: Moment, at: Moment) {
+    fn cool_boards(
+        &mut self,
+        order: OrderId,
+        machine: &MachineName,
+        boards: &[BoardIndex],
+        free_at: Moment,
+        at: Moment,
+    ) {
         if let Some(open) = self.orders.get_mut(&order) {
             open.answered.extend(boards.iter().copied());
             if open.answered.len() == open.boards.len() && open.failed.is_empty() {
@@ -386,7 +420,8 @@ impl Lab {
         if free_at <= at {
             self.free_boards(machine, boards, at);
         } else {
-            let (_, cooling) = self.due.cooled.entry((free_at, order)).or_insert_with(|| (machine.clone(), Vec::new()));
+            let (_, cooling) =
+                self.due.cooled.entry((free_at, order)).or_insert_with(|| (machine.clone(), Vec::new()));
             cooling.extend(boards);
         }
     }
@@ -426,7 +461,9 @@ impl Lab {
     /// A failed board was set aside: it leaves the order it failed, which is closed when nothing is open in it.
     fn drop_failed(&mut self, at: &BoardRef) {
         let found = self.troubled.iter().copied().find(|id| {
-            self.orders.get(id).is_some_and(|open| open.machine == at.machine && open.failed.contains_key(&at.board))
+            self.orders
+                .get(id)
+                .is_some_and(|open| open.machine == at.machine && open.failed.contains_key(&at.board))
         });
         let Some(id) = found else { return };
         let Some(open) = self.orders.get_mut(&id) else { return };

@@ -44,7 +44,10 @@ impl Lab {
         let mut expected = BTreeSet::new();
         for open in self.orders.values().filter(|open| matches!(open.purpose, Purpose::Clean { .. })) {
             let machine = self.machine(&open.machine).ok_or("an order for a machine that is gone")?;
-            let waiting = open.boards.iter().filter(|board| !open.answered.contains(board) || open.failed.contains_key(board));
+            let waiting = open
+                .boards
+                .iter()
+                .filter(|board| !open.answered.contains(board) || open.failed.contains_key(board));
             for board in waiting {
                 if machine.state(*board) != BoardState::Cleaning {
                     return Err(format!("{} should be cleaning", machine.spec.board_text(*board)));
@@ -90,7 +93,8 @@ impl Lab {
         }
         for job in self.jobs.values() {
             let switching = job.loan.as_ref().is_some_and(|loan| {
-                let order = loan.next_step.checked_sub(1).map(|step| super::OrderId { grant: loan.grant, step });
+                let order =
+                    loan.next_step.checked_sub(1).map(|step| super::OrderId { grant: loan.grant, step });
                 order.is_some_and(|order| self.orders.contains_key(&order))
             });
             if job.state == JobState::Power && !switching {

@@ -39,7 +39,9 @@ impl Lab {
             }
             Command::EndSession { session, why } => self.end_session(caller, *session, *why),
             Command::SetService { accept, reason } => self.set_service(caller, *accept, reason),
-            Command::AnswerOrder { order, obeyed, failed } => Ok(self.answer_order(now, *order, obeyed, failed)),
+            Command::AnswerOrder { order, obeyed, failed } => {
+                Ok(self.answer_order(now, *order, obeyed, failed))
+            }
         }?;
         Ok(events.into_iter().map(|event| Fact { at: now, event }).collect())
     }
@@ -51,17 +53,17 @@ impl Lab {
         let holder = self.holder(machine, board);
         match holder {
             Some(job) => self.require_owner(caller, job)?,
-            None => require(caller, Role::Operator, "only an operator may do this to a board that is not lent to the caller")?,
+            None => require(
+                caller,
+                Role::Operator,
+                "only an operator may do this to a board that is not lent to the caller",
+            )?,
         }
-        let step = holder.and_then(|job| job.loan.as_ref()).map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
+        let step = holder
+            .and_then(|job| job.loan.as_ref())
+            .map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
         let board = BoardRef { machine: machine.spec.name.clone(), board };
         Ok(Consultation { board, order: OrderId { grant, step } })
-    }
-
-    /// Whether a caller may give a sign of life for a job.
-    pub fn may_keep_alive(&self, caller: &Caller, job: JobId) -> Result<(), Refusal> {
-        let job = self.live_job(job)?;
-        self.require_owner(caller, job)
     }
 
     fn create_job(&self, caller: &Caller, spec: &JobSpec) -> Decision {
@@ -76,7 +78,11 @@ impl Lab {
     }
 
     fn check_spec(&self, caller: &Caller, spec: &JobSpec) -> Result<(), Refusal> {
-        let texts = [("note", &*spec.note), ("kind", spec.kind.as_deref().unwrap_or("")), ("kind_args", &*spec.kind_args)];
+        let texts = [
+            ("note", &*spec.note),
+            ("kind", spec.kind.as_deref().unwrap_or("")),
+            ("kind_args", &*spec.kind_args),
+        ];
         for (what, text) in texts {
             require_short(what, text)?;
         }
@@ -118,8 +124,12 @@ impl Lab {
         let named: Vec<_> = self.machines.iter().filter(|machine| demand.admits_name(machine)).collect();
         if let (Some(kind), false) = (&spec.kind, named.is_empty()) {
             if !named.iter().any(|machine| machine.spec.kinds.contains(kind)) {
-                let offered: BTreeSet<_> = named.iter().flat_map(|machine| machine.spec.kinds.iter().cloned()).collect();
-                return Err(Refusal::KindUnknown { kind: kind.clone(), offered: offered.into_iter().collect() });
+                let offered: BTreeSet<_> =
+                    named.iter().flat_map(|machine| machine.spec.kinds.iter().cloned()).collect();
+                return Err(Refusal::KindUnknown {
+                    kind: kind.clone(),
+                    offered: offered.into_iter().collect(),
+                });
             }
         }
         obstacle(&demand, &self.machines).map_or(Ok(()), |why| Err(Refusal::Impossible(why)))
@@ -155,7 +165,9 @@ impl Lab {
     pub(super) fn lent_boards(&self, job: &Job) -> Vec<BoardIndex> {
         let Some(loan) = job.live_loan() else { return Vec::new() };
         let Some(machine) = self.machine(&loan.machine) else { return Vec::new() };
-        let lent = |board: &&BoardIndex| machine.state(**board) == BoardState::Lent && machine.grant(**board) == loan.grant;
+        let lent = |board: &&BoardIndex| {
+            machine.state(**board) == BoardState::Lent && machine.grant(**board) == loan.grant
+        };
         loan.boards.iter().filter(lent).copied().collect()
     }
 
@@ -194,7 +206,9 @@ impl Lab {
             Some(_) => Err(Refusal::BoardState("the board is being tested already".to_owned())),
             None => {
                 let state = machine.state(board).word();
-                Err(Refusal::BoardState(format!("only a quarantined board can be tested; this one is {state}")))
+                Err(Refusal::BoardState(format!(
+                    "only a quarantined board can be tested; this one is {state}"
+                )))
             }
         }
     }
@@ -249,7 +263,14 @@ impl Lab {
         own.map(|(key, _)| Event::SessionEnded { session: *key, why: SessionEnd::UserChanged }).collect()
     }
 
-    fn open_session(&self, session: SessionKey, user: &UserName, role: Role, client: &Arc<str>, span_ms: u64) -> Decision {
+    fn open_session(
+        &self,
+        session: SessionKey,
+        user: &UserName,
+        role: Role,
+        client: &Arc<str>,
+        span_ms: u64,
+    ) -> Decision {
         if !user.is_guest() {
             self.known_user(user)?;
         }
@@ -283,10 +304,12 @@ impl Lab {
         failed: &[(BoardIndex, Arc<str>)],
     ) -> Vec<Event> {
         let Some(open) = self.orders.get(&order) else { return Vec::new() };
-        let is_open = |board: &BoardIndex| open.boards.binary_search(board).is_ok() && !open.answered.contains(board);
+        let is_open =
+            |board: &BoardIndex| open.boards.binary_search(board).is_ok() && !open.answered.contains(board);
         let failed: Vec<_> = failed.iter().filter(|(board, _)| is_open(board)).cloned().collect();
         let ill: BTreeSet<_> = failed.iter().map(|(board, _)| *board).collect();
-        let obeyed: BTreeSet<_> = obeyed.iter().filter(|board| is_open(board) && !ill.contains(board)).copied().collect();
+        let obeyed: BTreeSet<_> =
+            obeyed.iter().filter(|board| is_open(board) && !ill.contains(board)).copied().collect();
         let obeyed: Vec<_> = obeyed.into_iter().collect();
         if obeyed.is_empty() && failed.is_empty() {
             return Vec::new();
@@ -325,7 +348,8 @@ impl Lab {
     fn configure(&self, specs: &[Arc<MachineSpec>]) -> Vec<Event> {
         let mut events = Vec::new();
         for machine in &self.machines {
-            let kept = specs.iter().any(|spec| spec.name == machine.spec.name && spec.same_boards(&machine.spec));
+            let kept =
+                specs.iter().any(|spec| spec.name == machine.spec.name && spec.same_boards(&machine.spec));
             if !kept {
                 self.remove_machine(machine, &mut events);
             }
@@ -333,7 +357,8 @@ impl Lab {
         for (position, spec) in specs.iter().enumerate() {
             match self.machine(&spec.name).filter(|machine| machine.spec.same_boards(spec)) {
                 None => events.push(Event::MachineAdded { spec: spec.clone(), position }),
-                Some(machine) if *machine.spec == **spec && self.machine_number(&spec.name) == Some(position) => {}
+                Some(machine)
+                    if *machine.spec == **spec && self.machine_number(&spec.name) == Some(position) => {}
                 Some(_) => events.push(Event::MachineChanged { spec: spec.clone(), position }),
             }
         }
@@ -343,7 +368,8 @@ impl Lab {
     /// A machine goes: its jobs end first, with that reason.
     fn remove_machine(&self, machine: &Machine, events: &mut Vec<Event>) {
         let name = &machine.spec.name;
-        let on_it = self.jobs.values().filter(|job| job.live_loan().is_some_and(|loan| loan.machine == *name));
+        let on_it =
+            self.jobs.values().filter(|job| job.live_loan().is_some_and(|loan| loan.machine == *name));
         events.extend(on_it.map(|job| self.destroyed(job, Reason::MachineRemoved(name.clone()))));
         events.push(Event::MachineRemoved { machine: name.clone() });
     }
@@ -351,7 +377,9 @@ impl Lab {
     fn live_job(&self, id: JobId) -> Result<&Job, Refusal> {
         let job = self.jobs.get(&id).ok_or(Refusal::JobUnknown(id))?;
         match &job.reason {
-            Some(reason) if job.state == JobState::Destroyed => Err(Refusal::JobOver(id, reason.to_string().into())),
+            Some(reason) if job.state == JobState::Destroyed => {
+                Err(Refusal::JobOver(id, reason.to_string().into()))
+            }
             _ => Ok(job),
         }
     }
@@ -385,16 +413,22 @@ impl Lab {
 
     /// The board at an address.
     pub(super) fn find_board(&self, address: &BoardAddress) -> Result<(&Machine, BoardIndex), Refusal> {
-        let known = |name: &MachineName| self.machine(name).ok_or_else(|| Refusal::MachineUnknown(name.clone()));
+        let known =
+            |name: &MachineName| self.machine(name).ok_or_else(|| Refusal::MachineUnknown(name.clone()));
         let found = match address {
-            BoardAddress::Triad { machine, x, y, z } => known(machine).map(|m| (m, triad_index(m, *x, *y, *z)))?,
+            BoardAddress::Triad { machine, x, y, z } => {
+                known(machine).map(|m| (m, triad_index(m, *x, *y, *z)))?
+            }
             BoardAddress::Place { machine, place } => {
                 known(machine).map(|m| (m, m.spec.triads().and_then(|torus| torus.board_at(*place))))?
             }
-            BoardAddress::Serial { machine: Some(machine), serial } => known(machine).map(|m| (m, serial_index(m, serial)))?,
+            BoardAddress::Serial { machine: Some(machine), serial } => {
+                known(machine).map(|m| (m, serial_index(m, serial)))?
+            }
             BoardAddress::Serial { machine: None, serial } => {
                 let mut all = self.machines.iter().map(|m| (m, serial_index(m, serial)));
-                all.find(|(_, board)| board.is_some()).ok_or_else(|| Refusal::BoardUnknown(address.to_string()))?
+                all.find(|(_, board)| board.is_some())
+                    .ok_or_else(|| Refusal::BoardUnknown(address.to_string()))?
             }
         };
         found.1.map(|board| (found.0, board)).ok_or_else(|| Refusal::BoardUnknown(address.to_string()))

@@ -1,5 +1,6 @@
 //! Why a job waits: its place in the line, the boards it waits for, who has them and until when.
 
+use super::Lab;
 use super::board::BoardState;
 use super::fact::JobId;
 use super::job::{Job, JobState};
@@ -7,7 +8,6 @@ use super::machine::Machine;
 use super::queue::{Demand, Place};
 use super::refusal::Refusal;
 use super::view::{BLOCKERS_NAMED_MAX, BlockerView, ExplainView, WaitView};
-use super::Lab;
 use crate::allocator::Hold;
 use crate::clock::Moment;
 
@@ -25,7 +25,11 @@ impl Lab {
 
     fn waits(&self, job: &Job) -> Vec<WaitView> {
         let demand = Demand::of(&job.spec);
-        self.machines.iter().filter(|machine| demand.admits(machine)).map(|machine| self.wait(&demand, machine)).collect()
+        self.machines
+            .iter()
+            .filter(|machine| demand.admits(machine))
+            .map(|machine| self.wait(&demand, machine))
+            .collect()
     }
 
     fn wait(&self, demand: &Demand, machine: &Machine) -> WaitView {
@@ -36,7 +40,8 @@ impl Lab {
             machine.allocator.hold(&request, &until).ok_or(nothing)
         });
         let out_of_use = BoardState::ALL.into_iter().filter(|state| state.is_out_of_service());
-        let out_of_use = out_of_use.map(|state| (state, machine.count(state))).filter(|(_, count)| *count > 0).collect();
+        let out_of_use =
+            out_of_use.map(|state| (state, machine.count(state))).filter(|(_, count)| *count > 0).collect();
         let (hold, obstacle) = match hold {
             Ok(hold) => (Some(hold), None),
             Err(why) => (None, Some(why)),
@@ -71,16 +76,21 @@ impl Lab {
             1 => "second in the queue, behind one job".to_owned(),
             more => format!("number {} in the queue, behind {more} jobs", more + 1),
         };
-        let nearest = machines.iter().filter(|wait| wait.obstacle.is_none()).min_by_key(|wait| wait.waits_for.len());
+        let nearest =
+            machines.iter().filter(|wait| wait.obstacle.is_none()).min_by_key(|wait| wait.waits_for.len());
         let wait = match nearest {
-            Some(wait) if wait.waits_for.is_empty() => format!("boards on '{}' that jobs ahead of it may need", wait.machine),
+            Some(wait) if wait.waits_for.is_empty() => {
+                format!("boards on '{}' that jobs ahead of it may need", wait.machine)
+            }
             Some(wait) => {
                 let names: Vec<_> = wait.waits_for.iter().take(3).map(blocker_text).collect();
                 let more = wait.waits_for.len().saturating_sub(3);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 format!("{}{more} on '{}'", names.join(", "), wait.machine)
             }
-            None => machines.iter().find_map(|wait| wait.obstacle.clone()).unwrap_or_else(|| "boards".to_owned()),
+            None => {
+                machines.iter().find_map(|wait| wait.obstacle.clone()).unwrap_or_else(|| "boards".to_owned())
+            }
         };
         format!("job {} ({}) is {place}; it waits for {wait}", job.id, job.spec.want)
     }

@@ -85,7 +85,13 @@ pub enum Event {
     /// A request was taken into the queue.
     JobQueued { job: JobId, spec: Arc<JobSpec> },
     /// A waiting job was lent boards; order 0 of the grant prepares them.
-    JobGranted { job: JobId, grant: Grant, machine: MachineName, boards: Arc<[BoardIndex]>, region: Option<Region> },
+    JobGranted {
+        job: JobId,
+        grant: Grant,
+        machine: MachineName,
+        boards: Arc<[BoardIndex]>,
+        region: Option<Region>,
+    },
     /// All boards of the job obeyed; `power` says whether they are on now.
     JobReady { job: JobId, order: OrderId, power: bool },
     /// The holder asked for power on or off; `order` carries it out.

@@ -108,6 +108,11 @@ impl PlaceTable {
         self.by_place.insert(place, board);
         true
     }
+
+    /// Every board with its place and its host, in the order of the boards.
+    pub fn iter(&self) -> impl Iterator<Item = (BoardIndex, Physical, &Arc<str>)> {
+        self.by_board.iter().map(|(board, (place, host))| (*board, *place, host))
+    }
 }
 
 impl TriadsSpec {
@@ -135,7 +140,9 @@ impl TriadsSpec {
     /// The host at which a board answers; empty when none is known.
     pub fn host(&self, board: BoardIndex) -> Arc<str> {
         match &self.places {
-            Places::Table(table) => table.by_board.get(&board).map_or_else(|| "".into(), |(_, host)| host.clone()),
+            Places::Table(table) => {
+                table.by_board.get(&board).map_or_else(|| "".into(), |(_, host)| host.clone())
+            }
             Places::Rule(rule) => rule.host(board).into(),
         }
     }
@@ -162,9 +169,10 @@ impl PlaceRule {
     fn host(&self, board: BoardIndex) -> String {
         let place = self.place(board);
         let steps = [place.cabinet, place.frame, place.board];
-        let sum = steps.iter().zip(self.strides).fold(self.base, |sum, (n, stride)| {
-            sum.wrapping_add(n.wrapping_mul(stride))
-        });
+        let sum = steps
+            .iter()
+            .zip(self.strides)
+            .fold(self.base, |sum, (n, stride)| sum.wrapping_add(n.wrapping_mul(stride)));
         std::net::Ipv4Addr::from(sum).to_string()
     }
 }
@@ -461,7 +469,10 @@ impl Machine {
             counts[state as usize] += 1;
             let free = state == BoardState::Free;
             if self.allocator.is_free(board) != free {
-                return Err(format!("{} is {state:?} but the allocator disagrees", self.spec.board_text(board)));
+                return Err(format!(
+                    "{} is {state:?} but the allocator disagrees",
+                    self.spec.board_text(board)
+                ));
             }
             if self.troubles.contains_key(&board) != (state == BoardState::Quarantined) {
                 return Err(format!("{} is {state:?} and its trouble is wrong", self.spec.board_text(board)));

@@ -221,7 +221,9 @@ impl Lab {
     /// Takes in signs of life: when jobs were last mentioned. No fact, and never a step back.
     pub fn note(&mut self, signs: &[(JobId, Moment)]) {
         for (id, at) in signs {
-            let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_live() && job.last_seen < *at) else { continue };
+            let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_live() && job.last_seen < *at) else {
+                continue;
+            };
             if let Some(lapses_at) = job.lapses_at() {
                 self.due.lapses.remove(&(lapses_at, *id));
             }

@@ -109,12 +109,17 @@ impl Demand {
                 let board = torus.torus().index_within(Triad { x: *x, y: *y, z: *z });
                 Size::Named(vec![board.ok_or_else(|| format!("there is no board [{x},{y},{z}]"))?])
             }
-            (Want::Exact { .. }, Shape::Pool { .. }) => return Err("its boards have serials, not places".to_owned()),
-            (Want::Serials(_), Shape::Triads(_)) => return Err("its boards have places, not serials".to_owned()),
+            (Want::Exact { .. }, Shape::Pool { .. }) => {
+                return Err("its boards have serials, not places".to_owned());
+            }
+            (Want::Serials(_), Shape::Triads(_)) => {
+                return Err("its boards have places, not serials".to_owned());
+            }
             (Want::Serials(wanted), Shape::Pool { serials }) => {
                 let place = |serial: &Arc<str>| {
                     let at = serials.iter().position(|known| known == serial);
-                    at.map(|at| BoardIndex(at as u32)).ok_or_else(|| format!("no board has the serial '{serial}'"))
+                    at.map(|at| BoardIndex(at as u32))
+                        .ok_or_else(|| format!("no board has the serial '{serial}'"))
                 };
                 Size::Named(wanted.iter().map(place).collect::<Result<_, _>>()?)
             }
@@ -309,7 +314,9 @@ impl Queue {
             return self.pass.fresh.pop_first();
         }
         let next = match self.pass.tried {
-            Some(tried) => self.heads.range((std::ops::Bound::Excluded(tried), std::ops::Bound::Unbounded)).next(),
+            Some(tried) => {
+                self.heads.range((std::ops::Bound::Excluded(tried), std::ops::Bound::Unbounded)).next()
+            }
             None => self.heads.iter().next(),
         };
         match next.filter(|_| self.pass.blocked.len() < CLASSES_TRIED_MAX) {
@@ -325,7 +332,13 @@ impl Queue {
     }
 
     /// Looks for a place on each machine, leaving alone what is held for jobs further ahead.
-    fn try_one(&self, place: Place, fits: &[(usize, Request)], lease_ms: Option<u64>, lab: &Surroundings<'_>) -> Option<Fit> {
+    fn try_one(
+        &self,
+        place: Place,
+        fits: &[(usize, Request)],
+        lease_ms: Option<u64>,
+        lab: &Surroundings<'_>,
+    ) -> Option<Fit> {
         let ahead: Vec<_> = self.pass.blocked.iter().take_while(|blocked| blocked.place < place).collect();
         for (number, request) in fits {
             let machine = &lab.machines[*number];
@@ -333,7 +346,8 @@ impl Queue {
                 continue;
             }
             let closed = ahead.iter().any(|blocked| {
-                lab.now.ms_since(blocked.created) >= lab.patience_ms && blocked.fits.iter().any(|(n, _)| n == number)
+                lab.now.ms_since(blocked.created) >= lab.patience_ms
+                    && blocked.fits.iter().any(|(n, _)| n == number)
             });
             if closed {
                 continue;
@@ -358,7 +372,9 @@ impl Queue {
             if others.flat_map(|blocked| &blocked.holds).any(|(n, ..)| n == number) {
                 continue;
             }
-            if let Some(hold) = lab.machines[*number].allocator.hold(request, &|board| (lab.until)(*number, board)) {
+            if let Some(hold) =
+                lab.machines[*number].allocator.hold(request, &|board| (lab.until)(*number, board))
+            {
                 let until = hold.boards().map(|board| (lab.until)(*number, board)).max().unwrap_or(u64::MAX);
                 holds.push((*number, hold, (until != u64::MAX).then_some(Moment(until))));
             }

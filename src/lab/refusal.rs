@@ -95,7 +95,9 @@ impl Refusal {
                 format!("job {job} belongs to {owner}; only the owner or an operator may do this")
             }
             Refusal::NeedsRole(what) => (*what).to_owned(),
-            Refusal::MachineUnknown(name) => format!("no machine is called '{name}'; list_machines names them all"),
+            Refusal::MachineUnknown(name) => {
+                format!("no machine is called '{name}'; list_machines names them all")
+            }
             Refusal::BoardUnknown(what) => what.clone(),
             Refusal::Impossible(why) => format!("no machine could ever meet this request: {why}"),
             Refusal::KindUnknown { kind, offered } => {
@@ -108,7 +110,9 @@ impl Refusal {
             Refusal::SessionUnknown => "no living session has this id".to_owned(),
             Refusal::Draining(reason) => format!("new jobs are not taken at present: {reason}"),
             Refusal::Keepalive { max_s } => {
-                format!("keepalive must be a number of seconds up to {max_s} for this role (limits.keepalive_s_max)")
+                format!(
+                    "keepalive must be a number of seconds up to {max_s} for this role (limits.keepalive_s_max)"
+                )
             }
             Refusal::TextTooLong { what, max } => format!("{what} may have at most {max} bytes"),
             Refusal::TooManyJobs(max) => format!("the lab has {max} live jobs already (limits.jobs_max)"),

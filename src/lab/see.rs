@@ -1,5 +1,6 @@
 //! Questions into answers. Nothing here writes, and nothing here knows how an answer is spelled.
 
+use super::Lab;
 use super::board::BoardState;
 use super::fact::{JobId, MachineName};
 use super::job::{Job, JobState};
@@ -7,7 +8,6 @@ use super::machine::{Machine, Physical, TriadsSpec};
 use super::queue::Place;
 use super::refusal::Refusal;
 use super::view::*;
-use super::Lab;
 use crate::allocator::BoardIndex;
 use crate::allocator::geometry::Geometry;
 use crate::allocator::torus::{Chip, Torus, Triad};
@@ -22,7 +22,10 @@ impl Lab {
             Query::Machines => View::Machines(self.machines.iter().map(machine_view).collect()),
             Query::Machine(name) => {
                 let machine = self.known_machine(name)?;
-                View::Machine(machine_view(machine), machine.boards().map(|board| self.board_view(machine, board)).collect())
+                View::Machine(
+                    machine_view(machine),
+                    machine.boards().map(|board| self.board_view(machine, board)).collect(),
+                )
             }
             Query::Boards(filter) => View::Boards(self.boards(filter)?),
             Query::Board(address) => {
@@ -36,7 +39,9 @@ impl Lab {
             Query::AtPosition(address) => View::AtPosition(self.at_position(address)?),
             Query::WhereIs(whereabouts) => View::WhereIs(self.where_is(whereabouts)),
             Query::Jobs(filter) => View::Jobs(self.list_jobs(filter)),
-            Query::Job(id) => View::Job(self.job_view(self.jobs.get(id).ok_or(Refusal::JobUnknown(*id))?, true)),
+            Query::Job(id) => {
+                View::Job(self.job_view(self.jobs.get(id).ok_or(Refusal::JobUnknown(*id))?, true))
+            }
             Query::JobState(id) => View::JobState(self.jobs.get(id).map(|job| self.job_view(job, false))),
             Query::JobMachine(id) => View::JobMachine(self.job_machine(*id)),
             Query::Explain(id) => View::Explain(self.explain(*id)?),
@@ -58,8 +63,10 @@ impl Lab {
     }
 
     fn status(&self) -> StatusView {
-        let mut jobs: BTreeMap<_, _> =
-            [JobState::Queued, JobState::Power, JobState::Ready].into_iter().map(|state| (state, 0)).collect();
+        let mut jobs: BTreeMap<_, _> = [JobState::Queued, JobState::Power, JobState::Ready]
+            .into_iter()
+            .map(|state| (state, 0))
+            .collect();
         for job in self.jobs.values().filter(|job| job.is_live()) {
             *jobs.entry(job.state).or_default() += 1;
         }
@@ -86,8 +93,10 @@ impl Lab {
             Some(name) => vec![self.known_machine(name)?],
             None => self.machines.iter().collect(),
         };
-        let all = machines.into_iter().flat_map(|machine| machine.boards().map(move |board| (machine, board)));
-        let wanted = all.filter(|(machine, board)| filter.state.is_none_or(|state| machine.state(*board) == state));
+        let all =
+            machines.into_iter().flat_map(|machine| machine.boards().map(move |board| (machine, board)));
+        let wanted =
+            all.filter(|(machine, board)| filter.state.is_none_or(|state| machine.state(*board) == state));
         let page = wanted.skip(filter.offset).take(filter.limit.unwrap_or(usize::MAX));
         Ok(page.map(|(machine, board)| self.board_view(machine, board)).collect())
     }
@@ -131,7 +140,8 @@ impl Lab {
     fn job_view(&self, job: &Job, with_place: bool) -> JobView {
         let machine = job.loan.as_ref().and_then(|loan| self.machine(&loan.machine));
         let name = |board: &BoardIndex| machine.map(|machine| machine.spec.board_name(*board));
-        let boards = job.loan.as_ref().map_or_else(Vec::new, |loan| loan.boards.iter().filter_map(name).collect());
+        let boards =
+            job.loan.as_ref().map_or_else(Vec::new, |loan| loan.boards.iter().filter_map(name).collect());
         let queued = with_place && job.state == JobState::Queued;
         JobView {
             id: job.id,
@@ -153,7 +163,10 @@ impl Lab {
         let loan = self.jobs.get(&id)?.live_loan()?;
         let machine = self.machine(&loan.machine)?;
         let boards = loan.boards.iter().map(|board| machine.spec.board_name(*board)).collect();
-        let geometry = machine.spec.triads().and_then(|torus| Some((torus, Geometry::new(torus.torus(), &loan.boards)?)));
+        let geometry = machine
+            .spec
+            .triads()
+            .and_then(|torus| Some((torus, Geometry::new(torus.torus(), &loan.boards)?)));
         let connections = geometry.as_ref().map_or_else(Vec::new, |(torus, geometry)| {
             geometry.connections().into_iter().map(|(chip, board)| (chip, torus.host(board))).collect()
         });
@@ -185,7 +198,8 @@ impl Lab {
             Whereabouts::JobChip { job, x, y } => {
                 let loan = self.jobs.get(job)?.live_loan()?;
                 let (machine, torus) = self.torus(&loan.machine)?;
-                let (board, on_board) = Geometry::new(torus.torus(), &loan.boards)?.board_at_job_chip(*x, *y)?;
+                let (board, on_board) =
+                    Geometry::new(torus.torus(), &loan.boards)?.board_at_job_chip(*x, *y)?;
                 self.place_of(machine, torus, board, on_board)
             }
         }
@@ -196,7 +210,13 @@ impl Lab {
         Some((machine, machine.spec.triads()?))
     }
 
-    fn place_of(&self, machine: &Machine, torus: &TriadsSpec, logical: Triad, on_board: Chip) -> Option<WhereView> {
+    fn place_of(
+        &self,
+        machine: &Machine,
+        torus: &TriadsSpec,
+        logical: Triad,
+        on_board: Chip,
+    ) -> Option<WhereView> {
         let index = torus.torus().index(logical);
         let physical: Physical = torus.place(index)?;
         let job = self.holder(machine, index);

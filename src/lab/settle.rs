@@ -105,7 +105,8 @@ impl Lab {
     }
 
     fn lapsed_job(&self, now: Moment) -> Option<Event> {
-        let lapsed = self.due.lapses.first().filter(|(at, _)| *at <= now).map(|(_, id)| (*id, Reason::Lapsed));
+        let lapsed =
+            self.due.lapses.first().filter(|(at, _)| *at <= now).map(|(_, id)| (*id, Reason::Lapsed));
         let (id, reason) = lapsed.or_else(|| {
             self.due.leases.first().filter(|(at, _)| *at <= now).map(|(_, id)| (*id, Reason::LeaseOver))
         })?;
@@ -134,7 +135,8 @@ impl Lab {
             }
             let reports = known.reports.map_or(0, |reports| reports.len());
             if self.options.reports_to_quarantine > 0 && reports >= self.options.reports_to_quarantine {
-                let said = known.reports.and_then(|reports| reports.values().last()).cloned().unwrap_or_default();
+                let said =
+                    known.reports.and_then(|reports| reports.values().last()).cloned().unwrap_or_default();
                 let reason: Arc<str> = format!("reported by {reports} holders: {said}").into();
                 let retest_at = self.retest_at(now, &at);
                 return Some(Event::BoardQuarantined { board: at, reason, retest_at });
@@ -200,4 +202,3 @@ fn failure_text(purpose: &Purpose, reason: &str) -> String {
         Purpose::Test => format!("failed its test: {reason}"),
     }
 }
-

@@ -45,10 +45,15 @@ pub enum BoardAddress {
 impl fmt::Display for BoardAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BoardAddress::Triad { machine, x, y, z } => write!(f, "machine '{machine}' has no board [{x},{y},{z}]"),
+            BoardAddress::Triad { machine, x, y, z } => {
+                write!(f, "machine '{machine}' has no board [{x},{y},{z}]")
+            }
             BoardAddress::Place { machine, place } => {
                 let Physical { cabinet, frame, board } = place;
-                write!(f, "machine '{machine}' has no board at cabinet {cabinet}, frame {frame}, board {board}")
+                write!(
+                    f,
+                    "machine '{machine}' has no board at cabinet {cabinet}, frame {frame}, board {board}"
+                )
             }
             BoardAddress::Serial { machine: Some(machine), serial } => {
                 write!(f, "machine '{machine}' has no board with the serial '{serial}'")

@@ -39,6 +39,10 @@ const OUT_BYTES_PAUSE: usize = 256 * 1024;
 /// marker alone would have ended it there.
 const STALL_MS: u64 = 300;
 
+/// How long a peer has to take in that the server ends: a client of old that finds the end of the stream right
+/// behind a message drops the message.
+const PART_MS: u64 = 250;
+
 /// How long we wait for a peer to take its last answer after we have said all.
 const LINGER_MS: u64 = 1000;
 
@@ -69,6 +73,8 @@ pub struct Connection {
     /// The last write left the socket full.
     blocked: bool,
     phase: Phase,
+    /// The last thing to say is that the server ends.
+    farewell: bool,
     deadline: Option<Deadline>,
 }
 
@@ -79,6 +85,8 @@ enum Phase {
     Open,
     /// Nothing more is taken; what was taken is answered.
     Closing,
+    /// All is said, and it was that the server ends: the peer has a moment to take that in before we hang up.
+    Parting,
     /// All is said; we wait for the peer to have read it.
     Lingering,
 }
@@ -92,6 +100,8 @@ enum Why {
     Handshake,
     /// Its frame stands still at a marker.
     Stall,
+    /// It was told that the server ends.
+    Part,
     /// Its last answer is not taken.
     Linger,
 }
@@ -126,6 +136,7 @@ impl Connection {
             drained: true,
             blocked: false,
             phase: Phase::Open,
+            farewell: false,
             deadline: None,
         }
     }
@@ -195,13 +206,19 @@ impl Connection {
             match poke {
                 Poke::Command(command) if self.phase == Phase::Open => {
                     self.conversation.push_command(command, &mut self.out);
-                    self.close();
+                    self.bid_farewell();
                 }
                 Poke::Command(_) => {}
                 Poke::Close => self.close(),
             }
         }
         self.conversation.push_notices(&mut self.out);
+    }
+
+    /// Takes no more messages; the last one said is that the server ends.
+    fn bid_farewell(&mut self) {
+        self.close();
+        self.farewell = true;
     }
 
     /// Takes no more messages.
@@ -212,19 +229,34 @@ impl Connection {
         }
     }
 
+    fn has_said_all(&self) -> bool {
+        matches!(self.phase, Phase::Parting | Phase::Lingering)
+    }
+
     fn is_answered(&self) -> bool {
         self.ordered.is_empty() && self.unordered.is_empty() && self.barrier.is_none() && self.out.is_empty()
     }
 
     /// Whether there is nothing left to do; on the way, says good-bye.
     fn is_over(&mut self) -> bool {
-        if self.phase == Phase::Closing && self.is_answered() {
-            if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
-                return true;
-            }
-            self.phase = Phase::Lingering;
-            self.set_deadline(Some(Why::Linger));
+        if self.phase != Phase::Closing || !self.is_answered() {
+            return false;
         }
+        if self.farewell {
+            self.phase = Phase::Parting;
+            self.set_deadline(Some(Why::Part));
+            return false;
+        }
+        self.hang_up()
+    }
+
+    /// Says that nothing more will come; whether even that is too late.
+    fn hang_up(&mut self) -> bool {
+        if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
+            return true;
+        }
+        self.phase = Phase::Lingering;
+        self.set_deadline(Some(Why::Linger));
         false
     }
 
@@ -283,7 +315,7 @@ impl Connection {
                 self.drained = false;
             }
             match self.stream.get_ref().read(buffer) {
-                Ok(0) if self.phase == Phase::Lingering => return Poll::Ready(Err(())),
+                Ok(0) if self.has_said_all() => return Poll::Ready(Err(())),
                 Ok(0) => {
                     self.close();
                     return Poll::Ready(Ok(()));
@@ -309,7 +341,7 @@ impl Connection {
     }
 
     fn take_bytes(&mut self, mut input: &[u8]) {
-        if self.phase == Phase::Lingering {
+        if self.has_said_all() {
             return;
         }
         let mut frames = 0;
@@ -355,7 +387,7 @@ impl Connection {
             Handled::Later { has_id: true, answer } => self.unordered.push(answer),
             Handled::Later { has_id: false, answer } => self.ordered.push_back(answer),
             Handled::Handshake(answer) => self.barrier = Some(answer),
-            Handled::Quit => self.close(),
+            Handled::Quit => self.bid_farewell(),
         }
     }
 
@@ -378,7 +410,7 @@ impl Connection {
             Phase::Open if self.unframer.mid_frame() => Some(Why::Handshake),
             Phase::Open => Some(Why::Idle),
             Phase::Closing => None,
-            Phase::Lingering => return,
+            Phase::Parting | Phase::Lingering => return,
         };
         self.set_deadline(why);
     }
@@ -394,6 +426,7 @@ impl Connection {
                 Why::Idle => limits.idle_ms,
                 Why::Handshake => limits.handshake_ms,
                 Why::Stall => STALL_MS,
+                Why::Part => PART_MS,
                 Why::Linger => LINGER_MS,
             };
             let (clock, until) = (self.house.clock.clone(), self.house.clock.now().plus_ms(ms));
@@ -401,14 +434,19 @@ impl Connection {
         });
     }
 
-    /// Acts when the time is up.
+    /// Acts when the time is up; what that sets a new deadline for is watched as well.
     fn watch_time(&mut self, cx: &mut Context<'_>) {
-        let Some(deadline) = &mut self.deadline else { return };
-        if deadline.sleep.as_mut().poll(cx).is_pending() {
-            return;
+        while let Some(deadline) = &mut self.deadline {
+            if deadline.sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let why = deadline.why;
+            self.deadline = None;
+            self.act_on_time(why);
         }
-        let why = deadline.why;
-        self.deadline = None;
+    }
+
+    fn act_on_time(&mut self, why: Why) {
         match why {
             Why::Stall => {
                 let error = self.unframer.give_up();
@@ -417,6 +455,9 @@ impl Connection {
             }
             Why::Idle => self.time_out(Code::IDLE_TIME),
             Why::Handshake => self.time_out(Code::HANDSHAKE_TIME),
+            Why::Part => {
+                self.hang_up();
+            }
             Why::Linger => {
                 let _ = self.stream.get_ref().shutdown(Shutdown::Both);
             }

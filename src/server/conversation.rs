@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::error::{Code, Fault};
 use crate::lab::command::{Caller, Command};
 use crate::lab::fact::{SessionEnd, SessionKey};
-use crate::service::{self, Planned, Watched};
+use crate::service::plan::{Came, Watched};
+use crate::service::{self, Planned};
 use crate::session::{Found, Session, SessionId};
 use crate::user::Role;
 use crate::wire::answer::Envelope;
@@ -314,7 +315,7 @@ impl Conversation {
                         Ok(planned) => (Some(planned.function), self.do_now(planned, &asker)),
                         Err(fault) => (None, Err(fault)),
                     };
-                    quick::push_entry(text, &call.fname, function, &came, &asker, config.limits.answer_bytes_max);
+                    quick::push_entry(text, &call.fname, function, came, &asker, config.limits.answer_bytes_max);
                 }
                 envelope.end_list(text);
             });
@@ -322,7 +323,7 @@ impl Conversation {
         }
         let mut entries = Vec::with_capacity(plans.len());
         for (call, plan) in calls.iter().zip(plans) {
-            let plan = plan.and_then(|planned| self.begin(planned, &asker));
+            let plan = plan.and_then(|planned| self.begin(planned));
             entries.push((Cow::into_owned(call.fname.clone()), plan));
         }
         let errand = Errand { house: self.house.clone(), config: config.clone(), session, entries, waits: self.waits.clone() };
@@ -331,7 +332,7 @@ impl Conversation {
     }
 
     /// Carries out a plan that needs no waiting.
-    fn do_now(&mut self, planned: Planned, asker: &service::Asker<'_>) -> service::Came {
+    fn do_now(&mut self, planned: Planned, asker: &service::Asker<'_>) -> Came {
         match planned.plan {
             service::Plan::Watch(change) => self.watch(change.what, change.on).map(|()| service::Outcome::Nothing),
             _ => quick::carry_out(&self.house, planned, asker),
@@ -339,7 +340,7 @@ impl Conversation {
     }
 
     /// Does what of a plan belongs to this connection alone, before the rest of it takes its time.
-    fn begin(&mut self, planned: Planned, _asker: &service::Asker<'_>) -> Result<Planned, Fault> {
+    fn begin(&mut self, planned: Planned) -> Result<Planned, Fault> {
         if let service::Plan::Watch(change) = &planned.plan {
             self.watch(change.what.clone(), change.on)?;
         }

@@ -8,13 +8,15 @@ use super::house::House;
 use super::{quick, reload};
 use crate::clock::Moment;
 use crate::config::Config;
+use crate::controller::Reading;
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::Command;
 use crate::lab::fact::{JobId, SessionEnd, SessionKey};
 use crate::lab::job::JobState;
 use crate::lab::view::{Query, View};
-use crate::service::{Asker, Came, Heard, Outcome, Plan, Planned, SessionName};
+use crate::service::plan::{Came, Heard, SessionName};
+use crate::service::{Asker, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
 use futures_util::future::{Either, join_all, select};
@@ -86,7 +88,7 @@ impl Errand {
         framed(&mut frame, |text| {
             let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
             envelope.begin_list(text);
-            for ((fname, function), came) in heads.iter().zip(&came) {
+            for ((fname, function), came) in heads.iter().zip(came) {
                 quick::push_entry(text, fname, *function, came, &asker, config.limits.answer_bytes_max);
             }
             envelope.end_list(text);
@@ -168,7 +170,11 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
         Either::Right(Plan::Consult { address, what }) => {
             let at = house.counter.see(|lab| lab.consult(&asker.caller, &address)).map_err(|refusal| refusal.fault())?;
             let reading = house.hardware.consult(at, what).await.map_err(|error| error.fault())?;
-            Ok(Outcome::Heard(Heard::from(reading)))
+            Ok(Outcome::Heard(match reading {
+                Reading::Done => Heard::Done,
+                Reading::Sensors(sensors) => Heard::Sensors(sensors),
+                Reading::Said(words) => Heard::Said(words),
+            }))
         }
         Either::Right(_) => reload::reload(house).await.map(Outcome::Changed),
     }

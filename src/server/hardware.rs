@@ -4,7 +4,7 @@ use super::desk::News;
 use crate::clock::Clock;
 use crate::config::MachineConfig;
 use crate::controller::driver::{self, Handle};
-use crate::controller::{ControllerError, Outcome, Reading, Task};
+use crate::controller::{Boards, ControllerError, Outcome, Reading, Task};
 use crate::lab::command::{Consult, Consultation};
 use crate::lab::effect::{Effect, Order};
 use crate::lab::fact::MachineName;
@@ -43,7 +43,7 @@ impl Hardware {
             let name = machine.spec.name.clone();
             let same = before.remove(&name);
             let (kept, gone) = match same {
-                Some((config, handle)) if config == *machine => (Some(handle), None),
+                Some((config, handle)) if is_same(&config, machine) => (Some(handle), None),
                 Some((_, handle)) => (None, Some(handle)),
                 None => (None, None),
             };
@@ -60,14 +60,20 @@ impl Hardware {
             // A desk that has closed is told again after the next start.
             let _ = news.try_send(News::Outcome(outcome));
         };
-        driver::start(&machine.spec, &machine.controller, self.clock.clone(), outcomes)
+        let (spec, count) = (machine.spec.clone(), machine.spec.board_count());
+        let boards = Boards::new(count, move |board| spec.board_name(board).to_string().into());
+        let (name, settings) = (machine.spec.name.clone(), machine.controller.clone());
+        driver::start(name, settings, boards, self.clock.clone(), outcomes)
     }
 
     /// Gives an order to the controller of its machine.
     pub fn order(&self, order: Order) {
         let inside = self.inside();
         let sent = match inside.machines.get(&order.machine) {
-            Some((_, handle)) => handle.send(Task::Order(order.clone())),
+            Some((_, handle)) => {
+                handle.give(Task::Order(order.clone()));
+                true
+            }
             None => false,
         };
         drop(inside);
@@ -83,7 +89,7 @@ impl Hardware {
         let sent = {
             let inside = self.inside();
             let handle = inside.machines.get(&at.board.machine).map(|(_, handle)| handle);
-            handle.is_some_and(|handle| handle.send(Task::Consult { at, what, answer }))
+            handle.map(|handle| handle.give(Task::Consult { at, what, answer })).is_some()
         };
         match sent {
             true => answered.await.unwrap_or(Err(ControllerError::Silent)),
@@ -109,4 +115,9 @@ impl Hardware {
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a controller can go on under another configuration.
+fn is_same(before: &MachineConfig, after: &MachineConfig) -> bool {
+    before.controller == after.controller && before.spec.same_boards(&after.spec)
 }

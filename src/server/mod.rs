@@ -1,4 +1,257 @@
-//! The shell.
+//! The shell: the only room that waits.
+//!
+//! # The life of a call
+//!
+//! 1. `listener::listen` accepts a socket; `connection::Connection` greets and reads into a buffer that all
+//!    connections of its thread share.
+//! 2. `wire::frame::Unframer::feed` inflates as bytes come and hands over one frame when the gzip stream has
+//!    ended and `<EOF>` follows.
+//! 3. `conversation::Conversation::handle` decodes the envelope (`wire::envelope`), finds the session in the
+//!    table of `session`, and reads the list of calls (`wire::call`).
+//! 4. `service::plan` turns each call into a plan: something known at once, an ask of the lab, or something
+//!    that takes time outside.
+//! 5. A message that only reads is answered from the lab as last kept (`desk::Counter::see`), on the spot.
+//! 6. Any other goes to the desk as one visit (`desk::Counter::visit`) and the connection goes on.
+//! 7. `desk::Desk::round` takes all news that is ready: `Lab::decide` makes facts of wishes, `Lab::apply` makes
+//!    them true, `Lab::settle` adds what follows (grants, lapses), `Lab::react` lists what is to be done.
+//! 8. `journal::Journal::append` keeps all facts of the round in one write.
+//! 9. Only now: readers' lab and the table of sessions follow, `hardware` gets its orders, `herald` wakes
+//!    watchers, and the visit is answered.
+//! 10. The connection renders the answers (`service::write_answer`), frames them (`wire::encode`) and sends all
+//!     it has to say in one write.
+//!
+//! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
+//!
+//! Read `house`, `desk`, `connection`, `conversation`, then the rest.
+
 pub mod bell;
+pub mod desk;
 pub mod hasher;
 pub mod herald;
+pub mod house;
+
+mod connection;
+mod conversation;
+mod errand;
+mod hardware;
+mod listener;
+mod login;
+mod quick;
+mod reload;
+mod signs;
+
+pub use house::{ConfigSource, End, LogLevel};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::journal::{Journal, JournalError};
+use crate::lab::Lab;
+use crate::lab::command::{Caller, Command};
+use crate::lab::fact::Fact;
+use crate::user::password::Password;
+use crate::user::{Role, UserName};
+use async_io::Async;
+use async_std::task;
+use desk::{Counter, Desk, News};
+use futures_util::future::{Either, select};
+use hardware::Hardware;
+use hasher::Hasher;
+use herald::Herald;
+use house::{House, Parts, Poke};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+/// What a server is opened with.
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// How it is read again; none when it is built in.
+    pub source: Option<ConfigSource>,
+    /// Where facts are kept.
+    pub journal: Box<dyn Journal>,
+    /// Time.
+    pub clock: Clock,
+    /// The log.
+    pub log: Arc<dyn LogLevel>,
+    /// Where the password of the first administrator is written; none keeps it from being made.
+    pub first_password: Option<PathBuf>,
+}
+
+/// A server that listens.
+pub struct Server {
+    house: Arc<House>,
+    address: Option<SocketAddr>,
+    doors: Vec<task::JoinHandle<()>>,
+    desk: std::thread::JoinHandle<Result<(), JournalError>>,
+    /// The first administrator's password, when one was made just now.
+    pub first_password: Option<String>,
+}
+
+/// Why a server did not open, or did not end well.
+#[derive(Debug)]
+pub struct ServerError(pub String);
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl Server {
+    /// Replays the journal, starts the desk and the controllers, and opens the doors.
+    pub async fn open(setup: Setup) -> Result<Server, ServerError> {
+        let Setup { config, source, mut journal, clock, log, first_password } = setup;
+        let mut lab = replayed(journal.as_mut(), &config)?;
+        let resumed = lab.resume(clock.now());
+        let herald = Herald::new(crate::notice::Limits {
+            watches_max: config.limits.watches_max,
+            ..crate::notice::Limits::DEFAULT
+        });
+        let (counter, news, heard) = Counter::new(lab.clone(), herald, clock.now());
+        let counter = Arc::new(counter);
+        let hardware = Hardware::new(clock.clone(), news);
+        hardware.configure(&config.machines);
+        let hasher = Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
+        let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
+        let machines = config.machines.clone();
+        let listen = config.native.listen.clone();
+        let house = Arc::new(House::new(Parts { clock, counter, hardware, hasher, config, source, log }));
+        let desk = start_desk(desk, &house)?;
+        let mut server = Server { house, address: None, doors: Vec::new(), desk, first_password: None };
+        server.house.hardware.resume(resumed);
+        server.configure(&machines).await?;
+        server.first_password = server.make_first_user(first_password).await?;
+        server.open_native(listen).await?;
+        Ok(server)
+    }
+
+    /// The machines of the lab are those of the configuration.
+    async fn configure(&self, machines: &[crate::config::MachineConfig]) -> Result<(), ServerError> {
+        let specs = machines.iter().map(|machine| machine.spec.clone()).collect();
+        let done = self.house.counter.command(Caller::server(), Command::Configure(specs)).await;
+        done.map(drop).map_err(|fault| ServerError(fault.msg))
+    }
+
+    /// A lab without users gets an administrator with a password nobody could guess.
+    async fn make_first_user(&self, file: Option<PathBuf>) -> Result<Option<String>, ServerError> {
+        let Some(file) = file else { return Ok(None) };
+        if self.house.counter.see(|lab| lab.has_users()) {
+            return Ok(None);
+        }
+        let text = uuid::Uuid::new_v4().simple().to_string();
+        write_secret(&file, &text).map_err(|error| ServerError(format!("{}: {error}", file.display())))?;
+        let user = UserName::parse("admin").map_err(|error| ServerError(error.to_string()))?;
+        let password = Password::new(text.clone()).map_err(|error| ServerError(error.to_string()))?;
+        let phc = self.house.hasher.hash(password).await.map_err(|_| ServerError("passwords cannot be hashed".to_owned()))?;
+        let command = Command::CreateUser { user, role: Role::Admin, phc };
+        self.house.counter.command(Caller::server(), command).await.map_err(|fault| ServerError(fault.msg))?;
+        Ok(Some(text))
+    }
+
+    async fn open_native(&mut self, listen: Option<String>) -> Result<(), ServerError> {
+        let Some(listen) = listen else { return Ok(()) };
+        let listener = TcpListener::bind(&listen).map_err(|error| ServerError(format!("native.listen = {listen}: {error}")))?;
+        self.address = listener.local_addr().ok();
+        let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
+        self.doors.push(task::spawn(listener::listen(self.house.clone(), listener)));
+        Ok(())
+    }
+
+    /// Where the native door is.
+    pub fn native_address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The shared state, for those who stop or reload the server from outside.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle(self.house.clone())
+    }
+
+    /// Serves until somebody ends it; then says good-bye to everybody within a bound, and tells how it ended.
+    pub async fn serve(self) -> Result<End, ServerError> {
+        self.house.closing().await;
+        let end = self.house.end().unwrap_or(End::Quit);
+        self.house.poke_all(Poke::Close, None);
+        let stop_ms = self.house.config().limits.stop_ms;
+        let until = self.house.clock.now().plus_ms(stop_ms);
+        let empty = async {
+            while self.house.connections() > 0 {
+                self.house.emptied.heard().await;
+            }
+        };
+        if let Either::Right(_) = select(pin!(empty), pin!(self.house.clock.sleep_until(until))).await {
+            tracing::warn!(left = self.house.connections(), "connections were cut off at the end");
+        }
+        for door in self.doors {
+            door.await;
+        }
+        self.house.counter.tell(News::Stop);
+        let kept = self.desk.join().map_err(|_| ServerError("the desk panicked; the log says why".to_owned()))?;
+        self.house.hardware.close();
+        kept.map(|()| end).map_err(|error| ServerError(error.to_string()))
+    }
+}
+
+/// A hold on a server, to end it or to have it read its configuration again.
+#[derive(Clone)]
+pub struct ServerHandle(Arc<House>);
+
+impl ServerHandle {
+    /// Ends the server; clients are told by the command that does it.
+    pub fn end(&self, end: End) {
+        let command = match end {
+            End::Quit => crate::wire::envelope::Command::ServerQuit,
+            End::Restart => crate::wire::envelope::Command::ServerRestart,
+        };
+        self.0.poke_all(Poke::Command(command), None);
+        self.0.begin_end(end);
+    }
+
+    /// Reads the configuration again: wholly or not at all. Answers what changed, in sentences.
+    pub async fn reload(&self) -> Result<Vec<String>, String> {
+        reload::reload(&self.0).await.map_err(|fault| fault.msg)
+    }
+}
+
+/// The lab as the journal has it.
+fn replayed(journal: &mut dyn Journal, config: &Config) -> Result<Lab, ServerError> {
+    let mut lab = Lab::new(config.lab_options());
+    let taken = journal.replay(&mut |fact: Fact| lab.apply(&fact));
+    taken.map(|()| lab).map_err(|error| ServerError(error.to_string()))
+}
+
+fn start_desk(desk: Desk, house: &Arc<House>) -> Result<std::thread::JoinHandle<Result<(), JournalError>>, ServerError> {
+    let house = house.clone();
+    let run = move || {
+        // Also when the desk panics the house must close, or everybody would wait for ever.
+        let closes = Closes(house);
+        let kept = desk.run();
+        drop(closes);
+        kept
+    };
+    std::thread::Builder::new().name("desk".into()).spawn(run).map_err(|error| ServerError(error.to_string()))
+}
+
+/// Closes the house when the desk is gone, however it went.
+struct Closes(Arc<House>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.begin_end(End::Quit);
+    }
+}
+
+/// Writes a secret that only its owner may read.
+fn write_secret(file: &std::path::Path, secret: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(parent) = file.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(file)?;
+    writeln!(file, "{secret}")
+}

@@ -9,7 +9,9 @@ use crate::lab::command::Caller;
 use crate::lab::fact::JobId;
 use crate::lab::view::Query;
 use crate::notice::Pending;
-use crate::service::{self, Asker, Came, Door, Function, Outcome, Plan, Planned};
+use crate::service::dispatch;
+use crate::service::plan::Came;
+use crate::service::{self, Asker, Door, Function, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
 use crate::wire::call;
@@ -63,14 +65,13 @@ pub fn see(house: &House, query: &Query) -> Result<Reply, Fault> {
 
 /// A sign of life, if the caller may give one for this job.
 pub fn mention(house: &House, job: JobId, asker: &Asker<'_>) {
-    let own = house.counter.see(|lab| lab.owner_of(job).is_some_and(|owner| asker.caller.may_act_for(owner)));
-    if own {
+    if house.counter.see(|lab| dispatch::is_sign_of_life(lab, &asker.caller, job)) {
         house.counter.signs.note(job, house.clock.now());
     }
 }
 
 fn keep_alive(house: &House, job: JobId, asker: &Asker<'_>) -> Came {
-    house.counter.see(|lab| lab.may_keep_alive(&asker.caller, job)).map_err(|refusal| refusal.fault())?;
+    house.counter.see(|lab| dispatch::mention(lab, &asker.caller, job)).map_err(|refusal| refusal.fault())?;
     house.counter.signs.note(job, house.clock.now());
     Ok(Outcome::Nothing)
 }
@@ -99,18 +100,20 @@ pub fn push_entry(
     text: &mut Vec<u8>,
     fname: &str,
     function: Option<&'static Function>,
-    came: &Came,
+    came: Came,
     asker: &Asker<'_>,
     bytes_max: usize,
 ) {
-    if text.last() != Some(&b'[') {
-        text.push(b',');
-    }
     let start = text.len();
-    service::write_answer(function, fname, came, asker, text);
-    if text.len() > bytes_max {
+    call::begin_data(text, fname);
+    let written = match function {
+        Some(function) => service::write_answer(function, came, asker, text),
+        None => came.map(drop),
+    };
+    call::end_data(text);
+    let too_large = || Fault::new(Code::ANSWER_TOO_LARGE, Code::ANSWER_TOO_LARGE.row().meaning);
+    if let Err(fault) = written.and_then(|()| if text.len() > bytes_max { Err(too_large()) } else { Ok(()) }) {
         text.truncate(start);
-        let fault = Fault::new(Code::ANSWER_TOO_LARGE, Code::ANSWER_TOO_LARGE.row().meaning);
         call::push_error(text, fname, &fault);
     }
 }
@@ -126,7 +129,7 @@ struct JobsChanged<'a> {
 /// What changed, as watchers read it.
 #[derive(Serialize)]
 struct MachinesChanged<'a> {
-    machines_changed: &'a [Arc<str>],
+    machines_changed: &'a [&'a str],
 }
 
 fn is_zero(lost: &u64) -> bool {
@@ -140,7 +143,7 @@ pub fn push_notices(envelope: &Envelope<'_>, pending: &Pending, out: &mut Vec<u8
         framed(out, |text| envelope.push_event(text, "jobs_changed", &data));
     }
     if !pending.machines.is_empty() {
-        let names: Vec<_> = pending.machines.to_vec();
+        let names: Vec<&str> = pending.machines.iter().map(|name| &**name).collect();
         let data = MachinesChanged { machines_changed: &names };
         framed(out, |text| envelope.push_event(text, "machines_changed", &data));
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub async fn reload(house: &Arc<House>) -> Result<Vec<String>, Fault> {
     let new = house.read_config().map_err(refused)?;
     let old = house.config();
-    let changes = config::changes(&old, &new);
+    let changes: Vec<_> = config::changes(&old, &new).into_iter().map(|change| change.sentence).collect();
     leave_machines(house, &old, &new).await?;
     house.hardware.configure(&new.machines);
     let specs = new.machines.iter().map(|machine| machine.spec.clone()).collect();

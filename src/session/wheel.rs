@@ -104,11 +104,11 @@ mod tests {
             wheel.add(key, Moment(deadline));
         }
         assert_eq!(wheel.due_at(), Some(Moment(5_000)));
-        assert_eq!(turned(&mut wheel, 4_999, 9), []);
+        assert_eq!(turned(&mut wheel, 4_999, 9), [0u32; 0]);
         assert_eq!(turned(&mut wheel, 5_000, 9), [1]);
-        assert_eq!(turned(&mut wheel, 5_999, 9), []);
+        assert_eq!(turned(&mut wheel, 5_999, 9), [0u32; 0]);
         assert_eq!(turned(&mut wheel, 6_000, 9), [2, 3]);
-        assert_eq!(turned(&mut wheel, u64::MAX - 1_000, 9), []);
+        assert_eq!(turned(&mut wheel, u64::MAX - 1_000, 9), [0u32; 0]);
         assert_eq!(wheel.due_at(), Some(Moment(u64::MAX)));
     }
 

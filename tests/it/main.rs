@@ -1,4 +1,8 @@
-//! Everything that takes more than one room, in one binary.
+//! The whole house, tested from outside: one binary, so that it is linked once.
 
 mod client;
+mod doors;
 mod fake_server;
+mod house;
+mod socket;
+mod transcripts;

@@ -142,7 +142,17 @@ impl Model {
                 if request.require_torus && triads != width * height {
                     return Vec::new();
                 }
-                all.filter(|(w, h)| serves(*w, *h, triads, request.min_ratio)).filter(torus_size).collect()
+                let serving = all.filter(|(w, h)| serves(*w, *h, triads, request.min_ratio));
+                let serving: Vec<_> = serving.filter(torus_size).collect();
+                let nearly = area_to_rect(triads, width, height, request.min_ratio);
+                let nearly = nearly.filter(|(w, h)| !serves(*w, *h, triads, request.min_ratio));
+                match nearly {
+                    Some((w, h)) if !self.idle().has_place_of(&serving, request) => [(w, h), (h, w)]
+                        .into_iter()
+                        .filter(|size| size.0 <= width && size.1 <= height)
+                        .collect(),
+                    _ => serving,
+                }
             }
             _ => Vec::new(),
         }
@@ -160,12 +170,14 @@ impl Model {
                     && self.torus.index_within(self.torus.triad(names[0])).is_some()
                     && lendable(&self.torus.triad(names[0]))
             }
-            _ => {
-                let sizes = self.sizes(request).into_iter();
-                let mut regions = sizes.flat_map(|(w, h)| self.regions(w, h));
-                regions.any(|region| self.is_open(region) && self.meets(region, request))
-            }
+            _ => self.has_place_of(&self.sizes(request), request),
         }
+    }
+
+    /// Whether there is a place of one of these sizes now.
+    fn has_place_of(&self, sizes: &[(u32, u32)], request: &Request) -> bool {
+        let mut regions = sizes.iter().flat_map(|(w, h)| self.regions(*w, *h));
+        regions.any(|region| self.is_open(region) && self.meets(region, request))
     }
 
     /// What spalloc's server answers when asked whether a request is possible: one shape, four corners.

@@ -80,7 +80,7 @@ fn add_hold(model: &mut Model, corner: (Index, Index), lone: bool) -> Hold {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_place_is_found_when_there_is_one(

@@ -1,0 +1,327 @@
+//! config.toml as written, and as checked.
+//!
+//! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
+//! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
+//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read.
+//!
+//! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
+//! applies wholly or not at all. The defaults are the values of the top-level `config.toml`, which is part of the
+//! program, but that a door nobody opens is closed and a machine nobody describes is not there.
+//!
+//! What is deliberately not here: opening files and asking the environment. Their contents are arguments.
+
+mod changes;
+mod command;
+mod complaint;
+mod controller;
+mod form;
+mod key;
+mod machine;
+mod places;
+mod raw;
+mod settings;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+pub use changes::{Change, changes};
+pub use complaint::{Complaint, Place};
+pub use key::{KEYS, Key, VARIABLE_PREFIX};
+pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
+pub use raw::TEXT_BYTES_MAX;
+pub use settings::{BUILT_IN, Flag, Source};
+pub use show::{report, show};
+
+use crate::lab;
+use crate::user::Role;
+use complaint::Complaints;
+use settings::Settings;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The doors this build has; the others may be configured, and stay closed.
+const DOORS_BUILT: &[&str] = &["native.listen"];
+/// All doors.
+const DOORS: &[&str] = &["native.listen", "spalloc.listen", "stand.listen", "web.listen"];
+
+/// A configuration that has been checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the lab is called.
+    pub name: String,
+    /// Where the journal and the users' passwords are kept.
+    pub data_dir: PathBuf,
+    /// The native door.
+    pub native: Native,
+    /// Where the spalloc door listens; None for a closed door.
+    pub spalloc_listen: Option<String>,
+    /// Where the stand door listens; None for a closed door.
+    pub stand_listen: Option<String>,
+    /// Where the web door listens; None for a closed door.
+    pub web_listen: Option<String>,
+    /// Every limit.
+    pub limits: Limits,
+    /// Who is next.
+    pub queue: Queue,
+    /// What becomes of boards that fail.
+    pub quarantine: Quarantine,
+    /// What is logged.
+    pub log: Log,
+    /// The machines, in the order in which they are tried.
+    pub machines: Vec<MachineConfig>,
+    /// What is allowed and yet odd.
+    pub warnings: Vec<Complaint>,
+    /// Every value with its source.
+    settings: Settings,
+}
+
+/// The native door.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Native {
+    /// Where it listens, as host:port; None for a closed door.
+    pub listen: Option<String>,
+    /// The role of guests; None when they are refused.
+    pub guests: Option<Role>,
+    /// How long a session lives unused; 0 is for ever.
+    pub session_span_ms: u64,
+}
+
+/// Every limit, by the name it has in the file and in the table of errors; times are in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Compressed bytes of one frame.
+    pub frame_bytes_max: usize,
+    /// Bytes of one frame once inflated.
+    pub body_bytes_max: usize,
+    /// gzip members of one frame.
+    pub members_max: usize,
+    /// Calls in one message.
+    pub calls_max: usize,
+    /// Depth of nested JSON.
+    pub json_depth_max: usize,
+    /// Connections of all doors.
+    pub connections_max: usize,
+    /// Connections from one address.
+    pub connections_per_address_max: usize,
+    /// From the first byte of a frame to its last, before a session is named.
+    pub handshake_ms: u64,
+    /// Silence on a connection that never named a session.
+    pub idle_ms: u64,
+    /// Bytes waiting for a peer that reads slowly.
+    pub output_bytes_max: usize,
+    /// Bytes of one answer.
+    pub answer_bytes_max: usize,
+    /// Sessions of one user.
+    pub sessions_per_user_max: usize,
+    /// Log-ins that wait for their password to be checked.
+    pub logins_waiting_max: usize,
+    /// Live jobs.
+    pub jobs_max: usize,
+    /// Live jobs of one owner below operator.
+    pub jobs_per_owner_max: usize,
+    /// The longest keepalive below operator; 0 for any, never lapsing included.
+    pub keepalive_ms_max: u64,
+    /// Jobs and machines one connection watches.
+    pub watches_max: usize,
+    /// Jobs one connection waits for.
+    pub waits_max: usize,
+    /// Users.
+    pub users_max: usize,
+    /// Unanswered messages of one connection.
+    pub in_flight_max: usize,
+    /// Orders waiting for one board.
+    pub board_orders_max: usize,
+    /// Ended jobs that are remembered.
+    pub retired_jobs: usize,
+    /// Grants of one job that may come to nothing.
+    pub grant_attempts: u32,
+    /// How long a shutdown may take.
+    pub stop_ms: u64,
+}
+
+/// Who is next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// After this time in the queue nobody overtakes a job.
+    pub patience_ms: u64,
+}
+
+/// What becomes of boards that fail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quarantine {
+    /// The wait before the first retest; 0 leaves it to an operator.
+    pub retest_after_ms: u64,
+    /// So many owners must report a board; 0 is never enough.
+    pub reports: usize,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// The level: error, warn, info, debug or trace.
+    pub level: String,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object for each line.
+    Json,
+}
+
+impl Config {
+    /// Lays a file (None for the shipped one), the environment and flags over what is built in, and checks it all.
+    pub fn load(
+        file: Option<&str>,
+        environment: &[(String, String)],
+        flags: &[Flag],
+    ) -> Result<Config, Vec<Complaint>> {
+        let text = file.unwrap_or(BUILT_IN);
+        let lines = raw::Lines::of(text);
+        let mut complaints = Complaints::new(&lines);
+        let mut settings = Settings::built_in();
+        let mut machines = Vec::new();
+        match raw::parse(text) {
+            Ok(table) => {
+                settings.read_file(&table, &mut complaints);
+                machines = machine::read_machines(table.entry("machine"), &mut complaints);
+            }
+            Err(not_toml) => complaints.add(not_toml.at, "", not_toml.what),
+        }
+        if file.is_none() {
+            settings.call_built_in();
+            machines.iter_mut().for_each(|machine| machine.written.clear());
+        }
+        settings.read_environment(environment, &mut complaints);
+        settings.read_flags(flags, &mut complaints);
+        check_doors(&settings, &mut complaints);
+        let warnings = complaints.finish()?;
+        Ok(Config::of(settings, machines, warnings))
+    }
+
+    fn of(settings: Settings, machines: Vec<MachineConfig>, warnings: Vec<Complaint>) -> Config {
+        let listen =
+            |path: &str| Some(settings.text(path)).filter(|text| !text.is_empty()).map(str::to_owned);
+        Config {
+            name: settings.text("name").to_owned(),
+            data_dir: settings.text("data_dir").into(),
+            native: Native {
+                listen: listen("native.listen"),
+                guests: settings.text("native.guests").parse().ok(),
+                session_span_ms: settings.number("native.session_span_s"),
+            },
+            spalloc_listen: listen("spalloc.listen"),
+            stand_listen: listen("stand.listen"),
+            web_listen: listen("web.listen"),
+            limits: Limits::of(&settings),
+            queue: Queue { patience_ms: settings.number("queue.patience_s") },
+            quarantine: Quarantine {
+                retest_after_ms: settings.number("quarantine.retest_after_s"),
+                reports: settings.number("quarantine.reports") as usize,
+            },
+            log: Log {
+                level: settings.text("log.level").to_owned(),
+                format: if settings.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
+            },
+            machines,
+            warnings,
+            settings,
+        }
+    }
+
+    /// The part that steers the decisions of the lab.
+    pub fn lab_options(&self) -> lab::Options {
+        lab::Options {
+            retired_jobs_max: self.limits.retired_jobs,
+            grant_attempts_max: self.limits.grant_attempts,
+            jobs_max: self.limits.jobs_max,
+            jobs_per_owner_max: self.limits.jobs_per_owner_max,
+            keepalive_ms_max: self.limits.keepalive_ms_max,
+            users_max: self.limits.users_max,
+            sessions_per_user_max: self.limits.sessions_per_user_max,
+            patience_ms: self.queue.patience_ms,
+            retest_after_ms: self.quarantine.retest_after_ms,
+            reports_to_quarantine: self.quarantine.reports,
+        }
+    }
+
+    /// Where the value of a key comes from; None for a key that is not in the schema, and for those of machines.
+    pub fn source(&self, path: &str) -> Option<&Source> {
+        KEYS.iter().find(|key| key.path == path).map(|key| &self.settings.setting(key.path).source)
+    }
+}
+
+impl Limits {
+    fn of(settings: &Settings) -> Limits {
+        // The schema bounds every limit to what fits 32 bits.
+        let ms = |name: &str| settings.number(&format!("limits.{name}"));
+        let count = |name: &str| ms(name) as usize;
+        Limits {
+            frame_bytes_max: count("frame_bytes_max"),
+            body_bytes_max: count("body_bytes_max"),
+            members_max: count("members_max"),
+            calls_max: count("calls_max"),
+            json_depth_max: count("json_depth_max"),
+            connections_max: count("connections_max"),
+            connections_per_address_max: count("connections_per_address_max"),
+            handshake_ms: ms("handshake_s"),
+            idle_ms: ms("idle_s"),
+            output_bytes_max: count("output_bytes_max"),
+            answer_bytes_max: count("answer_bytes_max"),
+            sessions_per_user_max: count("sessions_per_user_max"),
+            logins_waiting_max: count("logins_waiting_max"),
+            jobs_max: count("jobs_max"),
+            jobs_per_owner_max: count("jobs_per_owner_max"),
+            keepalive_ms_max: ms("keepalive_s_max"),
+            watches_max: count("watches_max"),
+            waits_max: count("waits_max"),
+            users_max: count("users_max"),
+            in_flight_max: count("in_flight_max"),
+            board_orders_max: count("board_orders_max"),
+            retired_jobs: count("retired_jobs"),
+            grant_attempts: count("grant_attempts") as u32,
+            stop_ms: ms("stop_s"),
+        }
+    }
+}
+
+impl Default for Limits {
+    /// The limits that are built in.
+    fn default() -> Limits {
+        Limits::of(&Settings::built_in())
+    }
+}
+
+/// No two doors can share an address, and a lab without a door is odd.
+fn check_doors(settings: &Settings, complaints: &mut Complaints) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for path in DOORS.iter().copied().filter(|path| !settings.text(path).is_empty()) {
+        let address = settings.text(path);
+        let other = taken.insert(address, path).filter(|_| !is_any_port(address));
+        let Source::Written(place) = &settings.setting(path).source else { continue };
+        if !DOORS_BUILT.contains(&path) {
+            complaints.warn_at(
+                place.clone(),
+                path,
+                "this build does not have this door yet; it stays closed",
+            );
+        }
+        if let Some(other) = other {
+            complaints.add_at(place.clone(), path, format!("{other} listens at {address} already"));
+        }
+    }
+    if DOORS_BUILT.iter().all(|path| settings.text(path).is_empty()) {
+        let place = Place::Line { line: 1, column: 1 };
+        complaints.warn_at(place, "native.listen", "is not set, so the door is closed and nobody can call");
+    }
+}
+
+/// Whether the system chooses the port, so that two doors may well say the same.
+fn is_any_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| port.parse() == Ok(0))
+}

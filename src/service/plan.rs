@@ -1,0 +1,214 @@
+//! What a call comes to (`Plan`), who calls (`Asker`), and what came of the plan (`Outcome`).
+//!
+//! These are the words between the functions and whoever carries plans out. Every plan that is not
+//! `Ready` needs the lab, the table of sessions, hardware or a thread of its own; none of that is here.
+
+use super::Function;
+use crate::clock::Moment;
+use crate::error::Fault;
+use crate::lab::ask::{Ask, Reply};
+use crate::lab::command::{Caller, Command, Consult};
+use crate::lab::fact::{JobId, MachineName};
+use crate::lab::job::JobState;
+use crate::lab::view::{BoardAddress, Query};
+use crate::session::{Session, SessionId};
+use crate::user::password::Password;
+use crate::user::{Phc, Role, UserName};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Who calls, and through which door.
+#[derive(Clone, Debug)]
+pub struct Asker<'a> {
+    /// The user and the role.
+    pub caller: Caller,
+    /// The session that speaks.
+    pub session: SessionId,
+    /// How the client called itself.
+    pub client: &'a str,
+    /// Since when the session lives.
+    pub opened: Moment,
+    /// When it ends if it is not used again; none means never.
+    pub expires: Option<Moment>,
+    /// The server as it is at the moment.
+    pub door: Door<'a>,
+}
+
+/// What a server knows of itself that the lab does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// The name of the server.
+    pub name: &'a str,
+    /// How long it has been running.
+    pub uptime_ms: u64,
+    /// How many connections it has.
+    pub connections: usize,
+}
+
+/// A call that was understood.
+#[derive(Debug)]
+pub struct Planned {
+    /// The function that was called; it also writes the answer.
+    pub function: &'static Function,
+    /// What to do.
+    pub plan: Plan,
+    /// The job whose keepalive starts anew when the caller turns out to be its owner.
+    pub mentions: Option<JobId>,
+}
+
+/// What to do for a call. Each says which outcome its function understands.
+#[derive(Debug)]
+pub enum Plan {
+    /// Nothing: this is the result. -> `Outcome::Ready`
+    Ready(Cow<'static, [u8]>),
+    /// Ask the lab. -> `Outcome::Reply`
+    Ask(Ask),
+    /// Change the lab and then, unless that was refused, look. -> `Outcome::Reply` with what was seen
+    AskThenSee(Command, Query),
+    /// Note a sign of life, if `dispatch::mention` allows it. -> `Outcome::Nothing`
+    Mention(JobId),
+    /// Wait until the job has come so far or has ended, or the time is up; then see `Query::Job`. ->
+    /// `Outcome::Reply`
+    Wait {
+        /// The job.
+        job: JobId,
+        /// The state to wait for, or one after it.
+        until: JobState,
+        /// How long to wait.
+        timeout_ms: u64,
+    },
+    /// Tell this connection of changes, or no longer. -> `Outcome::Nothing`
+    Watch(WatchChange),
+    /// Put a question to a board. -> `Outcome::Heard`
+    Consult {
+        /// The board.
+        address: BoardAddress,
+        /// The question.
+        what: Consult,
+    },
+    /// Hash a password, then ask the lab for `PasswordFor::command`. -> `Outcome::Reply`
+    Hash {
+        /// The password.
+        password: Password,
+        /// What it is for.
+        then: PasswordFor,
+    },
+    /// List the living sessions, of one user or of all. -> `Outcome::Sessions`
+    Sessions {
+        /// Whose.
+        user: Option<UserName>,
+    },
+    /// Find this session and ask the lab to end it. -> `Outcome::Reply` or `Outcome::Nothing`
+    EndSession {
+        /// Which.
+        session: SessionName,
+    },
+    /// Read the configuration again. -> `Outcome::Changed`
+    ReloadConfig,
+    /// Set the log's level if one is given, and tell which it is. -> `Outcome::LogLevel` or
+    /// `Outcome::Nothing`
+    LogLevel(Option<&'static str>),
+}
+
+/// What a connection wants to hear of, or no longer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchChange {
+    /// Of what.
+    pub what: Watched,
+    /// Whether to begin or to stop.
+    pub on: bool,
+}
+
+/// What can be watched; none means all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watched {
+    /// A job. It may be watched before it exists.
+    Job(Option<JobId>),
+    /// A machine.
+    Machine(Option<MachineName>),
+}
+
+/// What a password is for that is being hashed.
+#[derive(Debug)]
+pub enum PasswordFor {
+    /// A user that is to be made.
+    Create {
+        /// The name.
+        user: UserName,
+        /// The role.
+        role: Role,
+    },
+    /// A user that has one already.
+    Set {
+        /// The name.
+        user: UserName,
+    },
+}
+
+impl PasswordFor {
+    /// What to ask of the lab, now that the hash is there.
+    pub fn command(self, phc: Phc) -> Command {
+        match self {
+            PasswordFor::Create { user, role } => Command::CreateUser { user, role, phc },
+            PasswordFor::Set { user } => Command::SetPassword { user, phc },
+        }
+    }
+}
+
+/// How a caller names a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionName {
+    /// By its id.
+    Id(SessionId),
+    /// By the first 32 of its 128 bits, as lists show them; only administrators may, and only when no
+    /// other begins so.
+    Prefix(u32),
+}
+
+impl SessionName {
+    /// Whether a session is called so.
+    pub fn names(self, id: SessionId) -> bool {
+        match self {
+            SessionName::Id(known) => known == id,
+            SessionName::Prefix(prefix) => id.to_bits() >> 96 == u128::from(prefix),
+        }
+    }
+}
+
+/// What came of a plan that was not refused.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would be an allocation for every call"
+)]
+pub enum Outcome {
+    /// The result was known beforehand.
+    Ready(Cow<'static, [u8]>),
+    /// It was done and there is nothing to say.
+    Nothing,
+    /// The lab's reply.
+    Reply(Reply),
+    /// What a board said.
+    Heard(Heard),
+    /// Sessions, in the order in which they are listed.
+    Sessions(Vec<Arc<Session>>),
+    /// What a new configuration changed, a sentence each.
+    Changed(Vec<String>),
+    /// The level of the log.
+    LogLevel(Cow<'static, str>),
+}
+
+/// What a board said when it was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// It did as it was told.
+    Done,
+    /// Its sensors, by name: the value, and its unit.
+    Sensors(BTreeMap<Arc<str>, (f64, Arc<str>)>),
+    /// Its agent's own words, as JSON text.
+    Said(Arc<str>),
+}
+
+/// What came of a call: an outcome, or the reason why there is none.
+pub type Came = Result<Outcome, Fault>;
