@@ -25,3 +25,4 @@ pub mod config;
 pub mod server;
 
 pub mod cli;
+pub mod client;

@@ -1,6 +1,8 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
+mod client;
 mod doors;
+mod fake_server;
 mod house;
 mod scripts;
 mod socket;

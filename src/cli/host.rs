@@ -1,0 +1,215 @@
+//! What runs a server rather than asks one, on the server's own host: `berth serve`, `demo`, `config`, and users beside a
+//! configuration. How a server is run is in `serve`; here is what the command line says about it.
+
+use super::answers::UserRow;
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use super::serve::{self, Offline, Origin};
+use super::users::{self, RoleWord, UserAction, users_table};
+use crate::client::{Credentials, Dial, demo};
+use crate::config::{self, Config, Flag};
+use crate::lab::command::Command;
+use crate::lab::refusal::Refusal;
+use crate::lab::view::{Query, View};
+use crate::server::End;
+use crate::user::password::{self, Memory, Password};
+use crate::user::{Role, UserName};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread;
+
+/// Who a server asks for when it is asked beside its configuration, unless somebody is named.
+const ADMIN: &str = "admin";
+
+/// `berth serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// The configuration; without it the built-in one, a simulated lab on this host alone.
+    #[arg(long, env = "BERTH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the server keeps what it has to remember.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the native door listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+/// `berth demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Where the server keeps what it has to remember.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the native door listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+/// `berth config`.
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    action: ConfigAction,
+}
+
+/// What can be done with a configuration.
+#[derive(Subcommand, Debug)]
+enum ConfigAction {
+    /// Tell everything that is wrong with it.
+    Check(ConfigFile),
+    /// Print what is in force and where each value comes from.
+    Show(ConfigFile),
+}
+
+/// A configuration.
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// The configuration; without it the built-in one.
+    #[arg(long, env = "BERTH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The origin of a configuration: a file, or none, and what flags say.
+fn origin(file: Option<&PathBuf>, data_dir: Option<&PathBuf>, listen: Option<&String>) -> Origin {
+    let flag =
+        |flag: &str, key: &str, text: String| Flag { flag: flag.to_owned(), key: key.to_owned(), text };
+    let data_dir = data_dir.map(|dir| flag("--data-dir", "data_dir", dir.display().to_string()));
+    let listen = listen.map(|listen| flag("--listen", "native.listen", listen.clone()));
+    Origin { file: file.cloned(), flags: data_dir.into_iter().chain(listen).collect() }
+}
+
+fn wrong(msg: String) -> Failure {
+    Failure::usage(msg.trim_end())
+}
+
+/// Serves until told to stop.
+pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let origin = origin(args.config.as_ref(), args.data_dir.as_ref(), args.listen.as_ref());
+    run(&origin, |_| {})
+}
+
+/// Serves on the defaults, plays a frontend, and goes on serving.
+pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    let origin = origin(None, args.data_dir.as_ref(), args.listen.as_ref());
+    run(&origin, |address| {
+        // The server is served by the thread that calls this.
+        thread::spawn(move || match demo::play(&address.to_string(), io::stdout()) {
+            Ok(_) => println!("\n# The server goes on; try 'berth --server {address} list'. Ctrl-C ends it."),
+            Err(error) => eprintln!("berth: the demonstration ended early: {error}"),
+        });
+    })
+}
+
+fn run(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+    // A configuration that is wrong is the fault of the command line; a port that is taken is not.
+    origin.load().map_err(wrong)?;
+    match serve::serve(origin, opened).map_err(|msg| Failure::new(Exit::NotAvailable, msg))? {
+        End::Quit => Ok(()),
+        End::Restart => Err(Failure::new(Exit::NotAvailable, serve::restart())),
+    }
+}
+
+/// Checks or prints a configuration.
+pub fn config(context: &Context, args: &ConfigArgs) -> Result<(), Failure> {
+    match &args.action {
+        ConfigAction::Check(file) => {
+            let origin = origin(file.config.as_ref(), None, None);
+            let config = origin.load().map_err(wrong)?;
+            context.print(&config::report(&Ok(config), &origin.name()))
+        }
+        ConfigAction::Show(file) => {
+            let config = origin(file.config.as_ref(), None, None).load().map_err(wrong)?;
+            context.print(&config::show(&config))
+        }
+    }
+}
+
+/// Changes users beside a configuration: in the journal if no server runs, else by asking the server.
+pub fn users(context: &Context, action: &UserAction) -> Result<(), Failure> {
+    let kept = &action.way().offline;
+    let config = origin(kept.config.as_ref(), kept.data_dir.as_ref(), None).load().map_err(wrong)?;
+    // Looked at first, so that nobody is asked for a password twice.
+    let done = match (serve::see_offline(&config, |lab| lab.see(&Query::Users)).map_err(refused)?, action) {
+        (None, _) => None,
+        (Some(seen), UserAction::List { .. }) => Some(list_users(context, seen)?),
+        (_, UserAction::Passwd { name: None, .. }) => {
+            return Err(Failure::usage("name the user whose password it is"));
+        }
+        (Some(_), change) => match serve::act_offline(&config, &command(context, change)?).map_err(refused)? {
+            Offline::Done => Some(()),
+            Offline::Running => None,
+        },
+    };
+    match done {
+        Some(()) => Ok(()),
+        None => users::ask(context, &dial(context, action, &config)?, action),
+    }
+}
+
+fn refused(msg: String) -> Failure {
+    Failure::new(Exit::Refused, msg)
+}
+
+/// Prints the users as the journal has them.
+fn list_users(context: &Context, seen: Result<View, Refusal>) -> Result<(), Failure> {
+    let Ok(View::Users(users)) = seen else { return Err(refused("the users cannot be listed".to_owned())) };
+    let users: Vec<_> = users
+        .iter()
+        .map(|view| {
+            let (user, created_at) = (view.name.as_str(), view.created.unix_s());
+            json!({"user": user, "role": view.role.name(), "created_at": created_at, "sessions": view.sessions})
+        })
+        .collect();
+    let print = |users: Vec<UserRow>| context.table_text(&users_table(users));
+    context.print_answer(&Value::Array(users), print)
+}
+
+/// The change as the lab takes it.
+fn command(context: &Context, action: &UserAction) -> Result<Command, Failure> {
+    let user = |name: &str| UserName::parse(name).map_err(|error| refused(error.to_string()));
+    let phc = |name: &str| {
+        let clear = users::new_password(context, name)?;
+        let clear = Password::new(clear.to_string()).map_err(|error| refused(error.to_string()))?;
+        Ok::<_, Failure>(password::hash(&clear, uuid::Uuid::new_v4().into_bytes(), &mut Memory::new()))
+    };
+    Ok(match action {
+        UserAction::Add { name, role, .. } => {
+            Command::CreateUser { user: user(name)?, role: role_of(*role), phc: phc(name)? }
+        }
+        UserAction::Passwd { name, .. } => {
+            let name = name.as_deref().unwrap_or_default();
+            Command::SetPassword { user: user(name)?, phc: phc(name)? }
+        }
+        UserAction::Rm { name, .. } => Command::DeleteUser { user: user(name)? },
+        UserAction::Role { name, role, .. } => Command::SetRole { user: user(name)?, role: role_of(*role) },
+        UserAction::List { .. } => return Err(Failure::usage("a list changes nothing")),
+    })
+}
+
+fn role_of(word: RoleWord) -> Role {
+    match word {
+        RoleWord::Guest => Role::Guest,
+        RoleWord::User => Role::User,
+        RoleWord::Operator => Role::Operator,
+        RoleWord::Admin => Role::Admin,
+    }
+}
+
+/// How to reach the server that runs on this configuration: as whoever is named, or as the first administrator as long
+/// as the password that was made for it is kept.
+fn dial(context: &Context, action: &UserAction, config: &Config) -> Result<Dial, Failure> {
+    let address = config.native.listen.clone().unwrap_or_else(|| context.address());
+    let dial = match (&context.shared.user, serve::first_password(config)) {
+        (None, Some(password)) => {
+            let credentials = Credentials::user(ADMIN, password);
+            Dial { credentials, ..context.dial_as_guest() }
+        }
+        _ => users::dial(context, action)?,
+    };
+    Ok(Dial { address, ..dial })
+}
