@@ -267,7 +267,7 @@ impl Lab {
         let lease_ends_at = job.lease_ends_at();
         self.due.leases.extend(lease_ends_at.map(|ends_at| (ends_at, id)));
         self.queue.leave(place);
-        self.queue.granted(place, number);
+        self.queue.granted(place, number, boards);
         self.open_switch(id, true, at);
     }
 

@@ -242,10 +242,10 @@ impl Queue {
         None
     }
 
-    /// After a grant: a job behind that was to get one of these boards must be given others to wait for.
-    pub fn granted(&mut self, place: Place, machine: usize) {
+    /// After a grant: a job that was to get one of these boards may have a better place to wait for.
+    pub fn granted(&mut self, place: Place, machine: usize, boards: &[BoardIndex]) {
         if let Some(track) = self.tracks.get_mut(machine) {
-            track.granted(place);
+            track.granted(place, boards);
             self.awake.insert(machine);
         }
     }

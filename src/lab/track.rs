@@ -12,7 +12,7 @@
 use super::demand::Demand;
 use super::machine::Machine;
 use super::queue::{Place, Surroundings};
-use crate::allocator::{Hold, Placement, Request};
+use crate::allocator::{BoardIndex, Hold, Placement, Request};
 use crate::clock::Moment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -79,9 +79,11 @@ impl Track {
         }
     }
 
-    /// Boards were lent to a job: one behind it that was to get them must wait for others.
-    pub fn granted(&mut self, place: Place) {
-        if self.hold.as_ref().is_some_and(|held| held.place > place) {
+    /// Boards were lent to a job. If some of them were held, by one behind it or beyond the end of its lease, there
+    /// may be a better place to wait for now.
+    pub fn granted(&mut self, place: Place, boards: &[BoardIndex]) {
+        let touches = |held: &Held| held.place > place || boards.iter().any(|board| held.boards.contains(*board));
+        if self.hold.as_ref().is_some_and(touches) {
             self.forget();
         }
     }

@@ -8,6 +8,8 @@ mod telling;
 mod transcript;
 mod words;
 
+pub use bench::questions;
+
 #[test]
 fn the_lab_follows_its_scripts() {
     transcript::run_folder("lab", || {
