@@ -138,10 +138,12 @@ pub fn users(context: &Context, action: &UserAction) -> Result<(), Failure> {
         (_, UserAction::Passwd { name: None, .. }) => {
             return Err(Failure::usage("name the user whose password it is"));
         }
-        (Some(_), change) => match serve::act_offline(&config, &command(context, change)?).map_err(refused)? {
-            Offline::Done => Some(()),
-            Offline::Running => None,
-        },
+        (Some(_), change) => {
+            match serve::act_offline(&config, &command(context, change)?).map_err(refused)? {
+                Offline::Done => Some(()),
+                Offline::Running => None,
+            }
+        }
     };
     match done {
         Some(()) => Ok(()),

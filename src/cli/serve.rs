@@ -38,15 +38,18 @@ impl Origin {
     /// The configuration that a file, the environment and flags make together; an error lists all complaints.
     pub fn load(&self) -> Result<Config, String> {
         let text = self.file.as_deref().map(read_text).transpose()?;
-        let environment: Vec<(String, String)> =
-            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let loaded = Config::load(text.as_deref(), &environment, &self.flags);
         loaded.map_err(|complaints| config::report(&Err(complaints), &self.name()))
     }
 
     /// What the source is called in complaints.
     pub fn name(&self) -> String {
-        self.file.as_deref().map_or_else(|| "built-in configuration".to_owned(), |file| file.display().to_string())
+        self.file
+            .as_deref()
+            .map_or_else(|| "built-in configuration".to_owned(), |file| file.display().to_string())
     }
 }
 
@@ -63,7 +66,8 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
     }
     let journal = EmbeddedJournal::open(&config.data_dir).map_err(|error| error.to_string())?;
     let again = origin.clone();
-    let source: Option<ConfigSource> = origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
+    let source: Option<ConfigSource> =
+        origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
     let password_file = config.data_dir.join(FIRST_PASSWORD_FILE);
     let data_dir = config.data_dir.clone();
     let setup = Setup {
@@ -116,7 +120,9 @@ fn watch_signals(handle: ServerHandle) -> std::io::Result<()> {
             match signal {
                 SIGHUP => match task::block_on(handle.reload()) {
                     Ok(changes) => tracing::info!(?changes, "reloaded"),
-                    Err(why) => tracing::error!("the configuration was refused and the old one stays in force: {why}"),
+                    Err(why) => {
+                        tracing::error!("the configuration was refused and the old one stays in force: {why}")
+                    }
                 },
                 _ if ending.swap(true, Ordering::AcqRel) => std::process::exit(128 + signal),
                 _ => handle.end(End::Quit),
@@ -138,7 +144,8 @@ impl LogLevel for Filter {
 
     fn set_level(&self, level: &str) -> Result<(), String> {
         let known = LEVELS.contains(&level).then(|| EnvFilter::new(level));
-        let filter = known.ok_or_else(|| format!("'{level}' is no level; there are {}", LEVELS.join(", ")))?;
+        let filter =
+            known.ok_or_else(|| format!("'{level}' is no level; there are {}", LEVELS.join(", ")))?;
         self.handle.reload(filter).map_err(|error| error.to_string())
     }
 }
@@ -150,7 +157,8 @@ fn start_log(config: &Config) -> Result<Arc<dyn LogLevel>, String> {
     let started = match config.log.format {
         config::LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
         config::LogFormat::Text => {
-            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
+                && std::env::var_os("NO_COLOR").is_none();
             registry.with(fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).try_init()
         }
     };

@@ -1,11 +1,11 @@
 //! What is in force, as a file that would bring it about; and what there is to complain of.
 
+use super::Config;
 use super::complaint::Complaint;
 use super::key::{KEYS, Value};
 use super::machine::{MachineConfig, counted_serial};
-use super::Config;
-use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::allocator::{BoardIndex, Triad};
+use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::lab::machine::{Physical, Places, Shape, TriadsSpec};
 use std::fmt::Display;
 use std::net::Ipv4Addr;

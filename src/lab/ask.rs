@@ -21,6 +21,10 @@ impl Ask {
 }
 
 /// What came of an ask that was not refused.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a reply lives for one answer; a box would cost each of them an allocation"
+)]
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// These facts, made true and kept; none when all was so already.

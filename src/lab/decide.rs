@@ -122,15 +122,13 @@ impl Lab {
             self.machine(name).ok_or_else(|| Refusal::MachineUnknown(name.clone()))?;
         }
         let named: Vec<_> = self.machines.iter().filter(|machine| demand.admits_name(machine)).collect();
-        if let (Some(kind), false) = (&spec.kind, named.is_empty()) {
-            if !named.iter().any(|machine| machine.spec.kinds.contains(kind)) {
-                let offered: BTreeSet<_> =
-                    named.iter().flat_map(|machine| machine.spec.kinds.iter().cloned()).collect();
-                return Err(Refusal::KindUnknown {
-                    kind: kind.clone(),
-                    offered: offered.into_iter().collect(),
-                });
-            }
+        if let Some(kind) = &spec.kind
+            && !named.is_empty()
+            && !named.iter().any(|machine| machine.spec.kinds.contains(kind))
+        {
+            let offered: BTreeSet<_> =
+                named.iter().flat_map(|machine| machine.spec.kinds.iter().cloned()).collect();
+            return Err(Refusal::KindUnknown { kind: kind.clone(), offered: offered.into_iter().collect() });
         }
         obstacle(&demand, &self.machines).map_or(Ok(()), |why| Err(Refusal::Impossible(why)))
     }

@@ -183,12 +183,11 @@ impl Connection {
 
     /// Collects answers that took time.
     fn take_answers(&mut self, cx: &mut Context<'_>) {
-        if let Some(barrier) = &mut self.barrier {
-            if let Poll::Ready(answer) = barrier.as_mut().poll(cx) {
-                self.barrier = None;
-                self.conversation.finish(answer, &mut self.out);
-                self.set_deadline(None);
-            }
+        let checked = self.barrier.as_mut().map(|barrier| barrier.as_mut().poll(cx));
+        if let Some(Poll::Ready(answer)) = checked {
+            self.barrier = None;
+            self.conversation.finish(answer, &mut self.out);
+            self.set_deadline(None);
         }
         while !self.ordered.is_empty() {
             let Poll::Ready(Some(answer)) = Pin::new(&mut self.ordered).poll_next(cx) else { break };
@@ -306,28 +305,30 @@ impl Connection {
         if self.phase == Phase::Closing {
             return Poll::Pending;
         }
-        READ.with_borrow_mut(|buffer| loop {
-            if self.drained {
-                let readable = ready!(self.stream.poll_readable(cx));
-                if readable.is_err() {
-                    return Poll::Ready(Err(()));
+        READ.with_borrow_mut(|buffer| {
+            loop {
+                if self.drained {
+                    let readable = ready!(self.stream.poll_readable(cx));
+                    if readable.is_err() {
+                        return Poll::Ready(Err(()));
+                    }
+                    self.drained = false;
                 }
-                self.drained = false;
-            }
-            match self.stream.get_ref().read(buffer) {
-                Ok(0) if self.has_said_all() => return Poll::Ready(Err(())),
-                Ok(0) => {
-                    self.close();
-                    return Poll::Ready(Ok(()));
+                match self.stream.get_ref().read(buffer) {
+                    Ok(0) if self.has_said_all() => return Poll::Ready(Err(())),
+                    Ok(0) => {
+                        self.close();
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(bytes) => {
+                        self.drained = bytes < buffer.len();
+                        self.take_bytes(&buffer[..bytes]);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained = true,
+                    Err(_) => return Poll::Ready(Err(())),
                 }
-                Ok(bytes) => {
-                    self.drained = bytes < buffer.len();
-                    self.take_bytes(&buffer[..bytes]);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained = true,
-                Err(_) => return Poll::Ready(Err(())),
             }
         })
     }

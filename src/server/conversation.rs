@@ -115,7 +115,9 @@ impl Conversation {
 
     /// Passes on a command that somebody else gave.
     pub fn push_command(&self, command: envelope::Command, out: &mut Vec<u8>) {
-        framed(out, |text| self.envelope(&self.last_session, None, &self.house.config()).push_command(text, command));
+        framed(out, |text| {
+            self.envelope(&self.last_session, None, &self.house.config()).push_command(text, command)
+        });
     }
 
     /// Tells what changed, if this connection asked to hear of it.
@@ -149,7 +151,9 @@ impl Conversation {
         let has_id = message.id.is_some();
         if let Data::Command(envelope::Command::RequestAuth) = message.kind() {
             let greeting = self.house.greeting();
-            framed(out, |text| self.envelope(&message.session, message.id, &config).push_data(text, &greeting));
+            framed(out, |text| {
+                self.envelope(&message.session, message.id, &config).push_data(text, &greeting)
+            });
             return Handled::Answered { has_id };
         }
         match self.session_of(&message) {
@@ -167,7 +171,8 @@ impl Conversation {
         if message.session.is_empty() {
             return Ok(None);
         }
-        let unknown = || Fault::new(Code::AUTH_REQUIRED, "this session is not known; hand-shake with session \"\"");
+        let unknown =
+            || Fault::new(Code::AUTH_REQUIRED, "this session is not known; hand-shake with session \"\"");
         let id: SessionId = message.session.parse().map_err(|_| unknown())?;
         match self.house.counter.sessions.touch(&id, self.house.clock.now()) {
             Found::Living(session) => {
@@ -177,7 +182,10 @@ impl Conversation {
                 Ok(Some(session))
             }
             Found::Over => {
-                let msg = format!("session '{}' has expired or was ended; hand-shake with session \"\"", message.session);
+                let msg = format!(
+                    "session '{}' has expired or was ended; hand-shake with session \"\"",
+                    message.session
+                );
                 Err(Fault::new(Code::SESSION_EXPIRED, msg))
             }
             Found::Unknown => Err(unknown()),
@@ -239,7 +247,9 @@ impl Conversation {
         let has_id = message.id.is_some();
         match message.kind() {
             Data::Calls(list) => self.handle_calls(session, message, list, waiting, config, out),
-            Data::Command(envelope::Command::Logout) => Handled::Later { has_id, answer: self.log_out(session, message, config) },
+            Data::Command(envelope::Command::Logout) => {
+                Handled::Later { has_id, answer: self.log_out(session, message, config) }
+            }
             Data::Command(command) => self.handle_end(&session, message, command, out),
             Data::Other(_) => {
                 let msg = "data must be a list of calls or a server command; to hand-shake again, name session \"\"";
@@ -250,9 +260,19 @@ impl Conversation {
     }
 
     /// serverquit, serverrestart: everybody is told, then it happens.
-    fn handle_end(&self, session: &Session, message: &Message<'_>, command: envelope::Command, out: &mut Vec<u8>) -> Handled {
+    fn handle_end(
+        &self,
+        session: &Session,
+        message: &Message<'_>,
+        command: envelope::Command,
+        out: &mut Vec<u8>,
+    ) -> Handled {
         if session.role() < Role::Admin {
-            let msg = format!("'{}' needs the role admin; this session has the role {}", command.word(), session.role());
+            let msg = format!(
+                "'{}' needs the role admin; this session has the role {}",
+                command.word(),
+                session.role()
+            );
             self.refuse(&message.session, message.id, &Fault::new(Code::NOT_PERMITTED, msg), out);
             return Handled::Answered { has_id: message.id.is_some() };
         }
@@ -269,7 +289,8 @@ impl Conversation {
         let (house, config, id) = (self.house.clone(), config.clone(), message.id.map(RawValue::to_owned));
         Box::pin(async move {
             let caller = Caller { user: session.user.clone(), role: session.role() };
-            let ended = Command::EndSession { session: SessionKey(session.id.to_bits()), why: SessionEnd::LoggedOut };
+            let ended =
+                Command::EndSession { session: SessionKey(session.id.to_bits()), why: SessionEnd::LoggedOut };
             let came = house.counter.command(caller, ended).await;
             let (named, mut frame) = (session.id.to_string(), Vec::new());
             framed(&mut frame, |text| {
@@ -302,7 +323,8 @@ impl Conversation {
         };
         let asker = quick::asker(&self.house, config, &session);
         let plans: Vec<_> = calls.iter().map(|call| service::plan(&call.fname, &call.args, &asker)).collect();
-        let at_once = plans.iter().all(|plan| plan.as_ref().map_or(true, |planned| quick::is_quick(planned, waiting)));
+        let at_once =
+            plans.iter().all(|plan| plan.as_ref().map_or(true, |planned| quick::is_quick(planned, waiting)));
         if at_once {
             framed(out, |text| {
                 let envelope = self.envelope(&message.session, message.id, config);
@@ -312,7 +334,14 @@ impl Conversation {
                         Ok(planned) => (Some(planned.function), self.do_now(planned, &asker)),
                         Err(fault) => (None, Err(fault)),
                     };
-                    quick::push_entry(text, &call.fname, function, came, &asker, config.limits.answer_bytes_max);
+                    quick::push_entry(
+                        text,
+                        &call.fname,
+                        function,
+                        came,
+                        &asker,
+                        config.limits.answer_bytes_max,
+                    );
                 }
                 envelope.end_list(text);
             });
@@ -323,7 +352,13 @@ impl Conversation {
             let plan = plan.and_then(|planned| self.begin(planned));
             entries.push((Cow::into_owned(call.fname.clone()), plan));
         }
-        let errand = Errand { house: self.house.clone(), config: config.clone(), session, entries, waits: self.waits.clone() };
+        let errand = Errand {
+            house: self.house.clone(),
+            config: config.clone(),
+            session,
+            entries,
+            waits: self.waits.clone(),
+        };
         let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
         Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
     }
@@ -331,7 +366,9 @@ impl Conversation {
     /// Carries out a plan that needs no waiting.
     fn do_now(&mut self, planned: Planned, asker: &service::Asker<'_>) -> Came {
         match planned.plan {
-            service::Plan::Watch(change) => self.watch(change.what, change.on).map(|()| service::Outcome::Nothing),
+            service::Plan::Watch(change) => {
+                self.watch(change.what, change.on).map(|()| service::Outcome::Nothing)
+            }
             _ => quick::carry_out(&self.house, planned, asker),
         }
     }
@@ -355,7 +392,8 @@ impl Conversation {
             }
             return Ok(());
         }
-        let watcher = self.watcher.get_or_insert_with(|| self.house.counter.herald.subscribe(self.bell.clone()));
+        let watcher =
+            self.watcher.get_or_insert_with(|| self.house.counter.herald.subscribe(self.bell.clone()));
         Ok(watcher.watch(what)?)
     }
 

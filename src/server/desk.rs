@@ -112,8 +112,14 @@ impl Counter {
             }
             for (key, record) in lab.sessions() {
                 let id = SessionId::from_bits(key.0);
-                let session =
-                    Session::new(id, record.user.clone(), record.role, record.client.clone(), record.opened, record.span_ms);
+                let session = Session::new(
+                    id,
+                    record.user.clone(),
+                    record.role,
+                    record.client.clone(),
+                    record.opened,
+                    record.span_ms,
+                );
                 session.renew(now);
                 self.sessions.open(session);
             }
@@ -217,7 +223,9 @@ impl Desk {
             };
             // A closed channel is a desk nobody can reach any more.
             let heard = async { Some(self.heard.recv().await.unwrap_or(News::Stop)) };
-            news.extend(futures_util::future::select(Box::pin(heard), Box::pin(woken)).await.factor_first().0);
+            news.extend(
+                futures_util::future::select(Box::pin(heard), Box::pin(woken)).await.factor_first().0,
+            );
         }
         while news.len() < ROUND_NEWS_MAX {
             match self.heard.try_recv() {
@@ -270,7 +278,8 @@ impl Desk {
     fn take_news(&mut self, now: Moment, news: News, round: &mut Round) {
         match news {
             News::Visit(visit) => {
-                let answers = visit.asks.iter().map(|ask| self.take_ask(now, &visit.caller, ask, round)).collect();
+                let answers =
+                    visit.asks.iter().map(|ask| self.take_ask(now, &visit.caller, ask, round)).collect();
                 round.answers.push((visit.answer, answers));
             }
             News::Outcome(outcome) => self.take_outcome(now, outcome, round),
@@ -282,7 +291,13 @@ impl Desk {
         }
     }
 
-    fn take_ask(&mut self, now: Moment, caller: &Caller, ask: &Ask, round: &mut Round) -> Result<Reply, Fault> {
+    fn take_ask(
+        &mut self,
+        now: Moment,
+        caller: &Caller,
+        ask: &Ask,
+        round: &mut Round,
+    ) -> Result<Reply, Fault> {
         match ask {
             Ask::Query(query) => self.lab.see(query).map(Reply::Seen).map_err(|refusal| refusal.fault()),
             Ask::Command(command) => {
@@ -305,7 +320,8 @@ impl Desk {
     fn end_expired_sessions(&mut self, now: Moment, round: &mut Round) {
         while self.counter.sessions.next_expiry().is_some_and(|at| at <= now) {
             for id in self.counter.sessions.poll_expired(now) {
-                let command = Command::EndSession { session: SessionKey(id.to_bits()), why: SessionEnd::Expired };
+                let command =
+                    Command::EndSession { session: SessionKey(id.to_bits()), why: SessionEnd::Expired };
                 // One that is gone already needs no end.
                 let _ = self.take_ask(now, &Caller::server(), &Ask::Command(command), round);
             }
@@ -390,8 +406,12 @@ impl Desk {
             match item {
                 News::Visit(visit) => {
                     let refused = |ask: &Ask| match ask {
-                        Ask::Query(query) => self.lab.see(query).map(Reply::Seen).map_err(|refusal| refusal.fault()),
-                        Ask::Command(_) => Err(not_kept(&JournalError::Full("tried a moment ago".to_owned()))),
+                        Ask::Query(query) => {
+                            self.lab.see(query).map(Reply::Seen).map_err(|refusal| refusal.fault())
+                        }
+                        Ask::Command(_) => {
+                            Err(not_kept(&JournalError::Full("tried a moment ago".to_owned())))
+                        }
                     };
                     let _ = visit.answer.send(visit.asks.iter().map(refused).collect());
                 }
@@ -408,7 +428,12 @@ impl Desk {
 /// whether it was.
 fn not_kept(error: &JournalError) -> Fault {
     match error {
-        JournalError::Full(_) => Fault::new(Code::NOT_KEPT, format!("{error}; nothing was changed, try again")),
-        _ => Fault::new(Code::INTERNAL, format!("{error}; the server stops, and whether this was kept is known at its next start")),
+        JournalError::Full(_) => {
+            Fault::new(Code::NOT_KEPT, format!("{error}; nothing was changed, try again"))
+        }
+        _ => Fault::new(
+            Code::INTERNAL,
+            format!("{error}; the server stops, and whether this was kept is known at its next start"),
+        ),
     }
 }

@@ -60,7 +60,8 @@ impl Errand {
     pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
         let Errand { house, config, session, entries, waits } = self;
         let asker = quick::asker(&house, &config, &session);
-        let (mut asks, mut lefts, mut heads) = (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
+        let (mut asks, mut lefts, mut heads) =
+            (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for (fname, plan) in entries {
             let function = plan.as_ref().ok().map(|planned| planned.function);
             let left = match plan {
@@ -122,7 +123,9 @@ async fn prepare(house: &House, planned: Planned, asker: &Asker<'_>, asks: &mut 
             Err(busy) => Left::Came(Err(busy.into())),
         },
         Plan::EndSession { session } => match find_session(house, session, asker) {
-            Ok(key) => asked(asks, [Ask::Command(Command::EndSession { session: key, why: SessionEnd::Ended })]),
+            Ok(key) => {
+                asked(asks, [Ask::Command(Command::EndSession { session: key, why: SessionEnd::Ended })])
+            }
             Err(fault) => Left::Came(Err(fault)),
         },
         slow @ (Plan::Wait { .. } | Plan::Consult { .. } | Plan::ReloadConfig) => Left::Slow(slow),
@@ -144,11 +147,15 @@ fn find_session(house: &House, name: SessionName, asker: &Asker<'_>) -> Result<S
         return Ok(SessionKey(id.to_bits()));
     }
     let all = house.counter.sessions.snapshot(house.clock.now());
-    let may_see = |session: &&Arc<Session>| asker.caller.role == crate::user::Role::Admin || session.user == asker.caller.user;
+    let may_see = |session: &&Arc<Session>| {
+        asker.caller.role == crate::user::Role::Admin || session.user == asker.caller.user
+    };
     let mut named = all.iter().filter(|session| name.names(session.id)).filter(may_see);
     match (named.next(), named.next()) {
         (Some(one), None) => Ok(SessionKey(one.id.to_bits())),
-        (Some(_), Some(_)) => Err(Fault::new(Code::SESSION_UNKNOWN, "several sessions begin so; give the whole id")),
+        (Some(_), Some(_)) => {
+            Err(Fault::new(Code::SESSION_UNKNOWN, "several sessions begin so; give the whole id"))
+        }
         _ => Err(unknown()),
     }
 }
@@ -168,7 +175,10 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
             came
         }
         Either::Right(Plan::Consult { address, what }) => {
-            let at = house.counter.see(|lab| lab.consult(&asker.caller, &address)).map_err(|refusal| refusal.fault())?;
+            let at = house
+                .counter
+                .see(|lab| lab.consult(&asker.caller, &address))
+                .map_err(|refusal| refusal.fault())?;
             let reading = house.hardware.consult(at, what).await.map_err(|error| error.fault())?;
             Ok(Outcome::Heard(match reading {
                 Reading::Done => Heard::Done,

@@ -78,8 +78,10 @@ impl Hardware {
         };
         drop(inside);
         if !sent {
-            let failed = order.boards.iter().map(|board| (*board, "the machine has no controller".into())).collect();
-            let _ = self.news.try_send(News::Outcome(Outcome { order: order.id, obeyed: Vec::new(), failed }));
+            let failed =
+                order.boards.iter().map(|board| (*board, "the machine has no controller".into())).collect();
+            let _ =
+                self.news.try_send(News::Outcome(Outcome { order: order.id, obeyed: Vec::new(), failed }));
         }
     }
 

@@ -26,7 +26,14 @@ impl LocalAccess {
     /// Opens the session and writes the file.
     pub(super) fn open(house: &House, data_dir: &Path, address: SocketAddr) -> std::io::Result<Granted> {
         let (id, now) = (SessionId::new(uuid::Uuid::new_v4()), house.clock.now());
-        house.counter.sessions.open(Session::new(id, UserName::server(), Role::Admin, "local".into(), now, 0));
+        house.counter.sessions.open(Session::new(
+            id,
+            UserName::server(),
+            Role::Admin,
+            "local".into(),
+            now,
+            0,
+        ));
         let file = data_dir.join(FILE);
         write_secret(&file, &format!("{id} {address}"))?;
         Ok(Granted(file))

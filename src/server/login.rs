@@ -28,7 +28,12 @@ pub enum Claim {
 }
 
 /// Lets somebody in, or says why not. The session that comes back is kept.
-pub async fn log_in(house: &Arc<House>, address: IpAddr, claim: Claim, client: &str) -> Result<SessionId, Fault> {
+pub async fn log_in(
+    house: &Arc<House>,
+    address: IpAddr,
+    claim: Claim,
+    client: &str,
+) -> Result<SessionId, Fault> {
     let (user, role) = match claim {
         Claim::Guest => (UserName::guest(), guest_role(house)?),
         Claim::Password { user, password } => prove(house, address, &user, password).await?,
@@ -46,16 +51,25 @@ pub async fn log_in(house: &Arc<House>, address: IpAddr, claim: Claim, client: &
 }
 
 fn guest_role(house: &House) -> Result<Role, Fault> {
-    let refused = || Fault::new(Code::AUTH_REQUIRED, "guests are refused here; hand-shake with a user and a password");
+    let refused =
+        || Fault::new(Code::AUTH_REQUIRED, "guests are refused here; hand-shake with a user and a password");
     house.config().native.guests.ok_or_else(refused)
 }
 
 /// Checks a password. An unknown user costs as much time as a wrong password, and is told the same.
-async fn prove(house: &House, address: IpAddr, user: &str, password: String) -> Result<(UserName, Role), Fault> {
+async fn prove(
+    house: &House,
+    address: IpAddr,
+    user: &str,
+    password: String,
+) -> Result<(UserName, Role), Fault> {
     let wait = with_lockout(house, |lockout| lockout.check(house.clock.now(), user, address));
     if let Err(wait_ms) = wait {
         let wait_s = wait_ms.div_ceil(1000);
-        return Err(Fault::new(Code::LOGIN_DELAYED, format!("too many wrong passwords; try again in {wait_s} s")));
+        return Err(Fault::new(
+            Code::LOGIN_DELAYED,
+            format!("too many wrong passwords; try again in {wait_s} s"),
+        ));
     }
     let name = UserName::parse(user).ok();
     let known = name.as_ref().and_then(|name| house.counter.see(|lab| lab.user(name).cloned()));

@@ -121,20 +121,29 @@ impl Server {
         let counter = Arc::new(counter);
         let hardware = Hardware::new(clock.clone(), news);
         hardware.configure(&config.machines);
-        let hasher = Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
+        let hasher =
+            Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
         let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
         let machines = config.machines.clone();
         let listen = config.native.listen.clone();
         let house = Arc::new(House::new(Parts { clock, counter, hardware, hasher, config, source, log }));
         let desk = start_desk(desk, &house)?;
-        let mut server = Server { house, address: None, doors: Vec::new(), desk, first_password: None, local_access: None };
+        let mut server = Server {
+            house,
+            address: None,
+            doors: Vec::new(),
+            desk,
+            first_password: None,
+            local_access: None,
+        };
         server.house.hardware.resume(resumed);
         server.configure(&machines).await?;
         server.first_password = server.make_first_user(first_password).await?;
         server.open_native(listen).await?;
         if let (Some(data_dir), Some(address)) = (local_access, server.address) {
             let opened = LocalAccess::open(&server.house, &data_dir, address);
-            server.local_access = Some(opened.map_err(|error| ServerError(format!("{}: {error}", data_dir.display())))?);
+            server.local_access =
+                Some(opened.map_err(|error| ServerError(format!("{}: {error}", data_dir.display())))?);
         }
         Ok(server)
     }
@@ -156,15 +165,25 @@ impl Server {
         write_secret(&file, &text).map_err(|error| ServerError(format!("{}: {error}", file.display())))?;
         let user = UserName::parse("admin").map_err(|error| ServerError(error.to_string()))?;
         let password = Password::new(text.clone()).map_err(|error| ServerError(error.to_string()))?;
-        let phc = self.house.hasher.hash(password).await.map_err(|_| ServerError("passwords cannot be hashed".to_owned()))?;
+        let phc = self
+            .house
+            .hasher
+            .hash(password)
+            .await
+            .map_err(|_| ServerError("passwords cannot be hashed".to_owned()))?;
         let command = Command::CreateUser { user, role: Role::Admin, phc };
-        self.house.counter.command(Caller::server(), command).await.map_err(|fault| ServerError(fault.msg))?;
+        self.house
+            .counter
+            .command(Caller::server(), command)
+            .await
+            .map_err(|fault| ServerError(fault.msg))?;
         Ok(Some(text))
     }
 
     async fn open_native(&mut self, listen: Option<String>) -> Result<(), ServerError> {
         let Some(listen) = listen else { return Ok(()) };
-        let listener = TcpListener::bind(&listen).map_err(|error| ServerError(format!("native.listen = {listen}: {error}")))?;
+        let listener = TcpListener::bind(&listen)
+            .map_err(|error| ServerError(format!("native.listen = {listen}: {error}")))?;
         self.address = listener.local_addr().ok();
         let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
         self.doors.push(task::spawn(listener::listen(self.house.clone(), listener)));
@@ -200,7 +219,8 @@ impl Server {
             door.await;
         }
         self.house.counter.tell(News::Stop);
-        let kept = self.desk.join().map_err(|_| ServerError("the desk panicked; the log says why".to_owned()))?;
+        let kept =
+            self.desk.join().map_err(|_| ServerError("the desk panicked; the log says why".to_owned()))?;
         self.house.hardware.close();
         kept.map(|()| end).map_err(|error| ServerError(error.to_string()))
     }
@@ -234,7 +254,10 @@ fn replayed(journal: &mut dyn Journal, config: &Config) -> Result<Lab, ServerErr
     taken.map(|()| lab).map_err(|error| ServerError(error.to_string()))
 }
 
-fn start_desk(desk: Desk, house: &Arc<House>) -> Result<std::thread::JoinHandle<Result<(), JournalError>>, ServerError> {
+fn start_desk(
+    desk: Desk,
+    house: &Arc<House>,
+) -> Result<std::thread::JoinHandle<Result<(), JournalError>>, ServerError> {
     let house = house.clone();
     let run = move || {
         // Also when the desk panics the house must close, or everybody would wait for ever.
@@ -262,6 +285,7 @@ fn write_secret(file: &std::path::Path, secret: &str) -> std::io::Result<()> {
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(file)?;
+    let mut file =
+        std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(file)?;
     writeln!(file, "{secret}")
 }

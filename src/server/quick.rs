@@ -37,7 +37,9 @@ pub fn asker<'a>(house: &House, config: &'a Config, session: &'a Session) -> Ask
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
 pub fn is_quick(planned: &Planned, waiting: bool) -> bool {
     match &planned.plan {
-        Plan::Ready(_) | Plan::Mention(_) | Plan::Watch(_) | Plan::Sessions { .. } | Plan::LogLevel(_) => true,
+        Plan::Ready(_) | Plan::Mention(_) | Plan::Watch(_) | Plan::Sessions { .. } | Plan::LogLevel(_) => {
+            true
+        }
         Plan::Ask(ask) => ask.only_reads() && !waiting,
         _ => false,
     }
@@ -112,7 +114,8 @@ pub fn push_entry(
     };
     call::end_data(text);
     let too_large = || Fault::new(Code::ANSWER_TOO_LARGE, Code::ANSWER_TOO_LARGE.row().meaning);
-    if let Err(fault) = written.and_then(|()| if text.len() > bytes_max { Err(too_large()) } else { Ok(()) }) {
+    if let Err(fault) = written.and_then(|()| if text.len() > bytes_max { Err(too_large()) } else { Ok(()) })
+    {
         text.truncate(start);
         call::push_error(text, fname, &fault);
     }

@@ -25,7 +25,9 @@ pub async fn reload(house: &Arc<House>) -> Result<Vec<String>, Fault> {
 /// Machines that go, or come back with other boards, end their jobs while their old controllers still listen.
 async fn leave_machines(house: &House, old: &Config, new: &Config) -> Result<(), Fault> {
     let stays = |machine: &&config::MachineConfig| {
-        new.machines.iter().any(|other| other.spec.name == machine.spec.name && other.spec.same_boards(&machine.spec))
+        new.machines
+            .iter()
+            .any(|other| other.spec.name == machine.spec.name && other.spec.same_boards(&machine.spec))
     };
     let staying: Vec<_> = old.machines.iter().filter(stays).map(|machine| machine.spec.clone()).collect();
     if staying.len() == old.machines.len() {

@@ -29,7 +29,10 @@ fn two_sockets_share_a_session_and_a_job_lives_its_whole_life() {
     assert_eq!(second.call(json!({"fname": "power_off_job_boards", "job_id": job})), Ok(json!(null)));
     assert_eq!(wait_ready(&mut second, job)["power"], false);
     drop(first);
-    assert_eq!(second.call(json!({"fname": "destroy_job", "job_id": job, "reason": "done"})), Ok(json!(null)));
+    assert_eq!(
+        second.call(json!({"fname": "destroy_job", "job_id": job, "reason": "done"})),
+        Ok(json!(null))
+    );
     assert_eq!(second.call(json!({"fname": "job_keepalive", "job_id": job})), Err(1002));
     let status = second.call(json!({"fname": "get_status"})).expect("the status");
     assert_eq!(status["boards"]["lent"], 0);
@@ -77,7 +80,9 @@ fn an_answer_with_an_id_need_not_wait_for_a_slow_one() {
     let mut socket = Socket::guest(house.address);
     let job = create(&mut socket, json!({"width": 4, "height": 2}));
     let blocked = create(&mut socket, json!({"width": 4, "height": 2}));
-    let ask = |id: Value, data: Value| framed(&json!({"__id__": id, "session": socket.session, "name": "t", "data": data}));
+    let ask = |id: Value, data: Value| {
+        framed(&json!({"__id__": id, "session": socket.session, "name": "t", "data": data}))
+    };
     let mut bytes = ask(json!("slow"), json!([{"fname": "wait_job", "job_id": blocked, "timeout": 600}]));
     bytes.extend(ask(json!(7), json!([{"fname": "get_version"}])));
     bytes.extend(ask(json!(8), json!([{"fname": "destroy_job", "job_id": job}])));
@@ -107,7 +112,10 @@ fn only_who_asked_hears_of_changes() {
     assert_eq!(watcher.call(json!({"fname": "notify_job"})), Ok(json!(null)));
     let job = create(&mut other, json!({"boards": 1}));
     let event = watcher.hear().expect("an event");
-    assert_eq!((&event["__event__"], &event["data"]), (&json!("jobs_changed"), &json!({"jobs_changed": [job]})));
+    assert_eq!(
+        (&event["__event__"], &event["data"]),
+        (&json!("jobs_changed"), &json!({"jobs_changed": [job]}))
+    );
     assert_eq!(event["session"], watcher.session);
     assert!(event.get("__id__").is_none());
     wait_ready(&mut other, job);
@@ -128,14 +136,18 @@ fn a_keepalive_lapses_when_nobody_mentions_the_job() {
     // Somebody else must look: when its owner waits for a job, that is a sign of life.
     let over = admin.call(json!({"fname": "wait_job", "job_id": job, "state": "destroyed"})).expect("a job");
     assert_eq!(over["reason"], "keepalive lapsed");
-    assert_eq!(socket.call(json!({"fname": "get_job_state", "job_id": lasting})).expect("a state")["state"], 3);
+    assert_eq!(
+        socket.call(json!({"fname": "get_job_state", "job_id": lasting})).expect("a state")["state"],
+        3
+    );
 }
 
 #[test]
 fn roles_and_owners_are_respected() {
     let house = House::open().with_known_users();
     let mut admin = Socket::user(house.address, "admin", "s3cret");
-    let (mut alice, mut guest) = (Socket::user(house.address, "alice", "wonder"), Socket::guest(house.address));
+    let (mut alice, mut guest) =
+        (Socket::user(house.address, "alice", "wonder"), Socket::guest(house.address));
     let job = create(&mut alice, json!({"boards": 1}));
     assert_eq!(guest.call(json!({"fname": "destroy_job", "job_id": job})), Err(413));
     assert_eq!(guest.call(json!({"fname": "job_keepalive", "job_id": job})), Err(413));
@@ -170,7 +182,8 @@ fn a_session_ends_by_logout_and_stays_ended() {
 fn everything_is_found_again_after_a_restart() {
     let house = House::open();
     let mut socket = Socket::guest(house.address);
-    let (running, waiting) = (create(&mut socket, json!({"width": 4, "height": 2})), create(&mut socket, json!({"boards": 1})));
+    let (running, waiting) =
+        (create(&mut socket, json!({"width": 4, "height": 2})), create(&mut socket, json!({"boards": 1})));
     wait_ready(&mut socket, running);
     let before = socket.call(json!({"fname": "get_job", "job_id": running})).expect("a job");
     let session = socket.session.clone();
@@ -183,7 +196,10 @@ fn everything_is_found_again_after_a_restart() {
     let queued = socket.call(json!({"fname": "get_job", "job_id": waiting})).expect("a job");
     assert_eq!(queued["state_name"], "queued", "{queued}");
     house.clock.advance(50_000);
-    assert_eq!(socket.call(json!({"fname": "get_job_state", "job_id": running})).expect("a state")["state"], 3);
+    assert_eq!(
+        socket.call(json!({"fname": "get_job_state", "job_id": running})).expect("a state")["state"],
+        3
+    );
     assert_eq!(socket.call(json!({"fname": "destroy_job", "job_id": running})), Ok(json!(null)));
     wait_ready(&mut socket, waiting);
 }
@@ -253,6 +269,9 @@ fn a_broken_journal_ends_the_house() {
     assert!(ended.to_string().contains("the disk is gone"), "{ended}");
 }
 
+/// Goes over a limit and answers the code of the error.
+type Provoke = fn(&House) -> u64;
+
 /// A house in which a limit is low.
 fn limited(limit: &str) -> House {
     House::with(&format!("{LAB}\n[limits]\n{limit}\n"))
@@ -260,10 +279,12 @@ fn limited(limit: &str) -> House {
 
 #[test]
 fn each_limit_has_its_error() {
-    let rows: &[(&str, u64, fn(&House) -> u64)] = &[
+    let rows: &[(&str, u64, Provoke)] = &[
         ("frame_bytes_max = 1024", 1100, |house| root(house, &json!([{"fname": "a", "x": scrambled(4000)}]))),
         ("body_bytes_max = 1024", 1101, |house| root(house, &json!([{"fname": "a", "x": "x".repeat(4000)}]))),
-        ("calls_max = 2", 1103, |house| root(house, &json!([{"fname": "a"}, {"fname": "a"}, {"fname": "a"}]))),
+        ("calls_max = 2", 1103, |house| {
+            root(house, &json!([{"fname": "a"}, {"fname": "a"}, {"fname": "a"}]))
+        }),
         ("json_depth_max = 8", 1104, |house| root(house, &json!([{"fname": "a", "x": [[[[[[[[1]]]]]]]]}]))),
         ("connections_max = 1", 1105, |house| refused_greeting(house)),
         ("connections_per_address_max = 1", 1106, |house| refused_greeting(house)),
@@ -271,7 +292,9 @@ fn each_limit_has_its_error() {
         ("sessions_per_user_max = 1", 1110, |house| second_guest(house)),
         ("jobs_max = 1", 1114, |house| second_job(house)),
         ("jobs_per_owner_max = 1", 1115, |house| second_job(house)),
-        ("keepalive_s_max = 100", 1117, |house| entry(house, json!({"fname": "create_job", "keepalive": 101}))),
+        ("keepalive_s_max = 100", 1117, |house| {
+            entry(house, json!({"fname": "create_job", "keepalive": 101}))
+        }),
         ("watches_max = 1", 1118, |house| {
             let mut socket = Socket::guest(house.address);
             assert_eq!(socket.call(json!({"fname": "notify_job", "job_id": 1})), Ok(json!(null)));
@@ -299,7 +322,13 @@ fn each_limit_has_its_error() {
 
 /// A text that does not get smaller by compressing it.
 fn scrambled(bytes: u64) -> String {
-    let mixed = |at: u64| (at ^ (at >> 5)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 58;
+    let mixed = |at: u64| {
+        (at ^ (at >> 5))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+            >> 58
+    };
     let digit = |at: u64| char::from(b'!' + mixed(at) as u8);
     (0..bytes).map(digit).filter(|char| !matches!(char, '"' | '\\')).collect()
 }
@@ -387,7 +416,13 @@ fn boards_can_be_asked_and_taken_out_of_use() {
     wait_ready(&mut guest, job);
     let board = |fname: &str| json!({"fname": fname, "serial": "devices-3"});
     assert_eq!(guest.call(board("identify_board")), Ok(json!(null)));
-    assert!(guest.call(board("read_board_sensors")).expect("sensors").as_object().is_some_and(|all| !all.is_empty()));
+    assert!(
+        guest
+            .call(board("read_board_sensors"))
+            .expect("sensors")
+            .as_object()
+            .is_some_and(|all| !all.is_empty())
+    );
     assert_eq!(guest.call(json!({"fname": "identify_board", "serial": "devices-4"})), Err(413));
     let mut call = board("set_board_state");
     call["state"] = "maintenance".into();

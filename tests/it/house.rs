@@ -73,8 +73,13 @@ impl House {
 
     /// A house on what another one kept.
     pub fn on(config: &str, journal: MemoryJournal, clock: Clock) -> House {
-        let checked = Config::load(Some(config), &[], &[]).unwrap_or_else(|complaints| panic!("{complaints:?}"));
-        let secret = std::env::temp_dir().join(format!("berth-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let checked =
+            Config::load(Some(config), &[], &[]).unwrap_or_else(|complaints| panic!("{complaints:?}"));
+        let secret = std::env::temp_dir().join(format!(
+            "berth-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         let setup = Setup {
             config: checked,
             source: None,
@@ -89,22 +94,31 @@ impl House {
         let (address, handle) = (server.native_address().expect("a native door"), server.handle());
         let admin_password = server.first_password.clone();
         let served = std::thread::spawn(move || async_std::task::block_on(server.serve()));
-        House { address, clock, journal, handle, admin_password, config: config.to_owned(), served: Some(served) }
+        House {
+            address,
+            clock,
+            journal,
+            handle,
+            admin_password,
+            config: config.to_owned(),
+            served: Some(served),
+        }
     }
 
     /// The administrator's socket.
     pub fn admin(&self) -> Socket {
-        Socket::user(self.address, "admin", self.admin_password.as_deref().expect("a house with a first user"))
+        Socket::user(
+            self.address,
+            "admin",
+            self.admin_password.as_deref().expect("a house with a first user"),
+        )
     }
 
     /// The users the transcripts speak of.
     pub fn with_known_users(self) -> House {
         let mut admin = self.admin();
-        for user in [json!({"user": "alice", "role": "user", "password": "wonder"})] {
-            let mut call = user;
-            call["fname"] = "create_user".into();
-            assert_eq!(admin.call(call), Ok(json!(null)));
-        }
+        let call = json!({"fname": "create_user", "user": "alice", "role": "user", "password": "wonder"});
+        assert_eq!(admin.call(call), Ok(json!(null)));
         let call = json!({"fname": "set_password", "user": "admin", "password": "s3cret"});
         assert_eq!(admin.call(call), Ok(json!(null)));
         self
@@ -138,8 +152,10 @@ impl Ticking {
     /// Moves the clock by so many milliseconds each five milliseconds.
     pub fn start(clock: &Clock, ms: u64) -> Ticking {
         let (clock, (stop, stopped)) = (clock.clone(), channel::<()>());
-        let tick = move || while stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
-            clock.advance(ms);
+        let tick = move || {
+            while stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
+                clock.advance(ms);
+            }
         };
         Ticking(Some((stop, std::thread::spawn(tick))))
     }

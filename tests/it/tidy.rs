@@ -21,7 +21,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "allocator", "clock", "config", "controller", "error", "journal", "lab", "notice", "service", "session", "user",
+            "allocator",
+            "clock",
+            "config",
+            "controller",
+            "error",
+            "journal",
+            "lab",
+            "notice",
+            "service",
+            "session",
+            "user",
             "wire",
         ],
     ),
@@ -30,13 +40,40 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Places where nothing of the world may be touched, with the exceptions that each needs and why.
-const PURE: &[&str] =
-    &["error.rs", "allocator", "lab", "notice.rs", "wire", "service", "user", "session", "journal/record", "controller/fence.rs", "controller/simulated", "controller/mod.rs", "controller/settings.rs"];
+const PURE: &[&str] = &[
+    "error.rs",
+    "allocator",
+    "lab",
+    "notice.rs",
+    "wire",
+    "service",
+    "user",
+    "session",
+    "journal/record",
+    "controller/fence.rs",
+    "controller/simulated",
+    "controller/mod.rs",
+    "controller/settings.rs",
+];
 
 /// What touches the world.
 const WORLD: &[&str] = &[
-    "std::fs", "std::process", "std::thread", "std::time", "TcpStream", "TcpListener", "UdpSocket", "SystemTime", "Instant::now",
-    "async_std", "async_io", "async fn", ".await", "new_v4", "getrandom", "rand::",
+    "std::fs",
+    "std::process",
+    "std::thread",
+    "std::time",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "SystemTime",
+    "Instant::now",
+    "async_std",
+    "async_io",
+    "async fn",
+    ".await",
+    "new_v4",
+    "getrandom",
+    "rand::",
 ];
 
 /// Rooms in which the runtime may be named.
@@ -90,7 +127,9 @@ fn used_rooms(code: &str) -> BTreeSet<String> {
             None => vec![rest],
         };
         for item in listed {
-            used.insert(item.chars().take_while(|char| char.is_ascii_alphanumeric() || *char == '_').collect());
+            used.insert(
+                item.chars().take_while(|char| char.is_ascii_alphanumeric() || *char == '_').collect(),
+            );
         }
     }
     used
@@ -106,7 +145,8 @@ fn a_room_uses_only_what_its_arrows_allow() {
         }
         let allowed = arrows.get(room(&name)).unwrap_or_else(|| panic!("{name} is in a room without arrows"));
         for used in used_rooms(&code(&text)) {
-            if arrows.contains_key(used.as_str()) && used != room(&name) && !allowed.contains(&used.as_str()) {
+            if arrows.contains_key(used.as_str()) && used != room(&name) && !allowed.contains(&used.as_str())
+            {
                 wrong.push(format!("{name} uses {used}"));
             }
         }
@@ -131,7 +171,9 @@ fn pure_rooms_do_not_touch_the_world() {
             continue;
         }
         let code = code(&text);
-        wrong.extend(WORLD.iter().filter(|word| code.contains(**word)).map(|word| format!("{name} has {word}")));
+        wrong.extend(
+            WORLD.iter().filter(|word| code.contains(**word)).map(|word| format!("{name} has {word}")),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -142,7 +184,10 @@ fn the_runtime_is_named_in_the_shell_only() {
         let code = code(text);
         code.contains("async_std") || code.contains("async_io")
     });
-    let outside: Vec<_> = named.map(|(name, _)| name).filter(|name| !RUNTIME.contains(&room(name)) && name != "clock.rs").collect();
+    let outside: Vec<_> = named
+        .map(|(name, _)| name)
+        .filter(|name| !RUNTIME.contains(&room(name)) && name != "clock.rs")
+        .collect();
     assert!(outside.is_empty(), "{outside:?}");
 }
 
@@ -193,7 +238,11 @@ fn the_architecture_gives_a_reason_for_every_dependency() {
         if line.starts_with('[') {
             inside = line == "[dependencies]" || line == "[dev-dependencies]";
         } else if let (true, Some((name, _))) = (inside, line.split_once('=')) {
-            assert!(text.contains(&format!("| {} |", name.trim())), "ARCHITECTURE.md says nothing of {}", name.trim());
+            assert!(
+                text.contains(&format!("| {} |", name.trim())),
+                "ARCHITECTURE.md says nothing of {}",
+                name.trim()
+            );
         }
     }
 }

@@ -20,7 +20,8 @@ fn vector(name: &str) -> Value {
 fn house_for(transcript: &Value) -> House {
     let guests = if transcript["server"]["allow_guests"] == json!(true) { "user" } else { "refused" };
     let span_s = transcript["server"]["session_span_seconds"].as_u64().unwrap_or(0);
-    let config = LAB.replace("guests = \"user\"", &format!("guests = \"{guests}\"\nsession_span_s = {span_s}"));
+    let config =
+        LAB.replace("guests = \"user\"", &format!("guests = \"{guests}\"\nsession_span_s = {span_s}"));
     House::with(&config).with_known_users()
 }
 
@@ -81,9 +82,17 @@ fn sent_bytes(step: &Value, sessions: &BTreeMap<String, String>) -> Vec<u8> {
     };
     let text = named(text, sessions);
     let mut cuts: Vec<usize> = vec![0];
-    cuts.extend(step["transform"]["members"].as_array().into_iter().flatten().filter_map(|at| at.as_u64()).map(|at| at as usize));
+    cuts.extend(
+        step["transform"]["members"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|at| at.as_u64())
+            .map(|at| at as usize),
+    );
     cuts.push(text.len());
-    let mut bytes: Vec<u8> = cuts.windows(2).flat_map(|cut| member(&text.as_bytes()[cut[0]..cut[1]])).collect();
+    let mut bytes: Vec<u8> =
+        cuts.windows(2).flat_map(|cut| member(&text.as_bytes()[cut[0]..cut[1]])).collect();
     bytes.extend(unhex(step["transform"]["append"].as_str().unwrap_or("")));
     bytes.extend_from_slice(b"<EOF>");
     bytes
@@ -139,11 +148,14 @@ fn judge(heard: &Value, accept: &Value, sessions: &mut BTreeMap<String, String>)
         "auth" => {
             let id = heard["session"].as_str().unwrap_or("").to_owned();
             let bound = accept["bind"].as_str().expect("a name for the session").to_owned();
-            let fresh = data == "Authenticated" && id.len() == 32 && sessions.values().all(|known| *known != id);
+            let fresh =
+                data == "Authenticated" && id.len() == 32 && sessions.values().all(|known| *known != id);
             sessions.insert(bound, id);
             if fresh { Ok(()) } else { wrong() }
         }
-        "welcome" if is_version(&data["version"]) && data["guest_allowed"] == accept["guest_allowed"] => Ok(()),
+        "welcome" if is_version(&data["version"]) && data["guest_allowed"] == accept["guest_allowed"] => {
+            Ok(())
+        }
         "command" if accept["data"].as_array().is_some_and(|words| words.contains(data)) => Ok(()),
         "list" => judge_list(heard, accept, sessions),
         _ => wrong(),
@@ -153,7 +165,9 @@ fn judge(heard: &Value, accept: &Value, sessions: &mut BTreeMap<String, String>)
 fn judge_list(heard: &Value, accept: &Value, sessions: &BTreeMap<String, String>) -> Result<(), String> {
     let items = accept["items"].as_array().expect("items");
     let entries = heard["data"].as_array().ok_or("the data is no list")?;
-    if heard["session"] != named(accept["session"].as_str().expect("a session"), sessions) || entries.len() != items.len() {
+    if heard["session"] != named(accept["session"].as_str().expect("a session"), sessions)
+        || entries.len() != items.len()
+    {
         return Err(format!("heard {heard}, expected {accept}"));
     }
     for (entry, item) in entries.iter().zip(items) {
@@ -173,14 +187,20 @@ fn judge_list(heard: &Value, accept: &Value, sessions: &BTreeMap<String, String>
 fn every_transcript_is_held_as_recorded() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/hpx");
     let names = std::fs::read_dir(folder).expect("vectors").map(|file| file.expect("a file").file_name());
-    let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".json")).collect();
+    let mut names: Vec<_> = names
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
     names.sort();
     let (mut held, mut failures) = (0, Vec::new());
     for name in names.iter().filter(|name| *name != "frames.json") {
         let transcript = vector(name);
-        let negative = transcript["authority"].as_str().is_some_and(|authority| authority.contains("negative"));
+        let negative =
+            transcript["authority"].as_str().is_some_and(|authority| authority.contains("negative"));
         // Functions of a manga library are not ours: protocol-spec/native.md lists them.
-        let ours = transcript["requires"].as_array().is_none_or(|needed| needed.iter().all(|name| name == "get_version"));
+        let ours = transcript["requires"]
+            .as_array()
+            .is_none_or(|needed| needed.iter().all(|name| name == "get_version"));
         if negative || !ours {
             continue;
         }
@@ -205,7 +225,8 @@ fn every_single_frame_gets_its_verdict() {
             assert!(verdict != "error" && is_version(&heard["data"]["version"]), "{}: {heard}", frame["id"]);
         } else {
             assert!(verdict != "ok", "{}: {heard}", frame["id"]);
-            check_code(&heard["error"], &frame["codes"]).unwrap_or_else(|why| panic!("{}: {why}", frame["id"]));
+            check_code(&heard["error"], &frame["codes"])
+                .unwrap_or_else(|why| panic!("{}: {why}", frame["id"]));
         }
     }
 }

@@ -100,12 +100,7 @@ fn complaints_name_the_argument_what_it_must_be_and_what_came() {
             1024,
             "a new password has 1 to 1024 bytes, this one has 0",
         ),
-        (
-            "set_password",
-            r#"{"password": ""}"#,
-            1024,
-            "a new password has 1 to 1024 bytes, this one has 0",
-        ),
+        ("set_password", r#"{"password": ""}"#, 1024, "a new password has 1 to 1024 bytes, this one has 0"),
         (
             "get_job",
             &long,

@@ -23,7 +23,8 @@ pub fn check_grant(
     options: &Options,
 ) {
     let known = &model.jobs[&job];
-    let machine = model.machines.iter().find(|known| known.spec.name == *machine).expect("the machine is there");
+    let machine =
+        model.machines.iter().find(|known| known.spec.name == *machine).expect("the machine is there");
     check_boards(machine, &known.spec, boards, region);
     check_turn(model, machine, job, known, boards, fact.at, options);
 }
@@ -153,7 +154,10 @@ fn check_turn(
     let mut first = None;
     for other in ahead {
         let waiting = &model.jobs[&other];
-        assert!(!alike(&waiting.spec, &known.spec), "job {job} was granted before {other}, which wants the same");
+        assert!(
+            !alike(&waiting.spec, &known.spec),
+            "job {job} was granted before {other}, which wants the same"
+        );
         let Some(request) = fitting(machine, &waiting.spec) else { continue };
         let patient = now.ms_since(waiting.created) < options.patience_ms;
         assert!(patient, "job {job} overtook {other}, which has waited since {}", waiting.created);
@@ -168,7 +172,10 @@ fn check_turn(
     let request = fitting(machine, &model.jobs[&other].spec).expect("it fits");
     let lent = after.machine(&machine.spec.name).clone();
     let later = starts_by(&after, &lent, &request, options).unwrap_or(u64::MAX);
-    assert!(later <= before, "job {other} would start by {before}, and by {later} after {job} got {boards:?}");
+    assert!(
+        later <= before,
+        "job {other} would start by {before}, and by {later} after {job} got {boards:?}"
+    );
 }
 
 /// The jobs that wait, first to last.
@@ -204,7 +211,8 @@ pub fn fitting(machine: &Machine, spec: &JobSpec) -> Option<Request> {
             Size::Named(vec![torus.torus().index_within(Triad::new(*x, *y, *z))?])
         }
         (Want::Serials(named), Shape::Pool { serials }) => {
-            let place = |serial| serials.iter().position(|known| known == serial).map(|at| BoardIndex(at as u32));
+            let place =
+                |serial| serials.iter().position(|known| known == serial).map(|at| BoardIndex(at as u32));
             Size::Named(named.iter().map(place).collect::<Option<_>>()?)
         }
         _ => return None,
@@ -222,9 +230,9 @@ pub fn fitting(machine: &Machine, spec: &JobSpec) -> Option<Request> {
 /// An allocator in the state of a machine.
 pub fn allocator(machine: &Machine) -> Allocator {
     let mut allocator = match &machine.spec.shape {
-        Shape::Triads(torus) => {
-            Allocator::Triads(Triads::new(torus.width, torus.height, &[], &torus.dead_links).expect("it can be"))
-        }
+        Shape::Triads(torus) => Allocator::Triads(
+            Triads::new(torus.width, torus.height, &[], &torus.dead_links).expect("it can be"),
+        ),
         Shape::Pool { serials } => Allocator::Pool(Pool::new(serials.len() as u32)),
     };
     machine.dead.iter().for_each(|board| allocator.set_dead(*board, true));
