@@ -2,7 +2,7 @@
 //! configuration. How a server is run is in `serve`; here is what the command line says about it.
 
 use super::answers::UserRow;
-use super::context::Context;
+use super::context::{Context, SERVER};
 use super::exit::{Exit, Failure};
 use super::serve::{self, Offline, Origin};
 use super::users::{self, RoleWord, UserAction, users_table};
@@ -140,10 +140,12 @@ pub fn users(context: &Context, action: &UserAction) -> Result<(), Failure> {
         (_, UserAction::Passwd { name: None, .. }) => {
             return Err(Failure::usage("name the user whose password it is"));
         }
-        (Some(_), change) => match serve::act_offline(&config, &command(context, change)?).map_err(refused)? {
-            Offline::Done => Some(()),
-            Offline::Running => None,
-        },
+        (Some(_), change) => {
+            match serve::act_offline(&config, &command(context, change)?).map_err(refused)? {
+                Offline::Done => Some(()),
+                Offline::Running => None,
+            }
+        }
     };
     match done {
         Some(()) => Ok(()),
@@ -203,7 +205,9 @@ fn role_of(word: RoleWord) -> Role {
 /// How to reach the server that runs on this configuration: as whoever is named, or as the first administrator as long
 /// as the password that was made for it is kept.
 fn dial(context: &Context, action: &UserAction, config: &Config) -> Result<Dial, Failure> {
-    let address = config.native.listen.clone().unwrap_or_else(|| context.address());
+    // The configuration says where, unless somebody says so expressly; port 0 it cannot know.
+    let said = config.native.listen.clone().filter(|_| context.shared.server == SERVER);
+    let address = said.unwrap_or_else(|| context.address());
     let dial = match (&context.shared.user, serve::first_password(config)) {
         (None, Some(password)) => {
             let credentials = Credentials::user(ADMIN, password);
