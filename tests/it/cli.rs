@@ -1,7 +1,7 @@
 //! The other commands, against a real server: what they print, what they end with.
 
 use crate::house::{House, LAB};
-use crate::program::{Running, berth, command, run};
+use crate::program::{Running, Wire, berth, command, run};
 use crate::socket::Socket;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -194,6 +194,23 @@ fn changes_are_printed_as_they_come() {
     let line = all.until_out("job 1 destroyed");
     assert!(line.contains("so\u{fffd}[2J"), "{line:?}");
     assert_eq!(json_of(&machines.until_out("\"m\""))["event"], "machine");
+}
+
+#[test]
+fn changes_are_followed_over_a_cut_wire() {
+    let house = House::open();
+    let mut socket = Socket::guest(house.address);
+    assert_eq!(socket.call(json!({"fname": "create_job", "keepalive": null})), Ok(json!(1)));
+    socket.call(json!({"fname": "wait_job", "job_id": 1})).unwrap();
+    let wire = Wire::to(house.address);
+    let watching = Running::start(wire.address, &["watch"]);
+    watching.until_out("job 1 ready");
+    wire.cut();
+    watching.until_err("trying again");
+    assert_eq!(socket.call(json!({"fname": "create_job", "keepalive": null})), Ok(json!(2)));
+    wire.lay(house.address);
+    // Job 1 has not changed and is not told again.
+    assert!(watching.line().contains("job 2 "));
 }
 
 #[test]

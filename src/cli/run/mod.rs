@@ -31,7 +31,7 @@ use loan::Loan;
 use program::Program;
 use rustix::process::Signal;
 use std::ffi::OsString;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 use substitute::Told;
 
@@ -139,10 +139,7 @@ fn hear(news: &Receiver<News>, until: Option<Instant>) -> Option<News> {
     match until {
         // The senders live as long as we do, so an error cannot be.
         None => news.recv().ok(),
-        Some(until) => match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(news) => Some(news),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        },
+        Some(until) => news.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
     }
 }
 
