@@ -138,7 +138,6 @@ table! {
     TOO_MANY_WATCHES = 1118, "limits.watches_max: the connection watches as many jobs and machines as it may.";
     TOO_MANY_WAITS = 1119, "limits.waits_max: the connection waits for as many jobs as it may.";
     TOO_MANY_USERS = 1120, "limits.users_max: the server has as many users as it takes.";
-    TOO_MANY_IN_FLIGHT = 1121, "limits.in_flight_max: too many unanswered messages on one connection. Read the answers first.";
     BOARD_BUSY = 1122, "limits.board_orders_max: too many orders wait for this board. Try again when it has answered.";
 }
 

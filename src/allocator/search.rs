@@ -168,6 +168,9 @@ impl<'a> Search<'a> {
             }
         }
         self.terms.missing_max = missing_max;
+        if missing_max == Some(0) || self.ground.fabric.faulty.count() == 0 {
+            return None;
+        }
         self.effort_left = effort_max(self.ground.torus);
         let mut ways = shapes.iter().flat_map(|shape| shape.laid_in(width, height));
         ways.find_map(|way| if self.may_hold(open, way) { self.incomplete(way.0, way.1) } else { None })

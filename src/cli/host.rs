@@ -11,7 +11,7 @@ use crate::config::{self, Config, Flag};
 use crate::lab::command::Command;
 use crate::lab::refusal::Refusal;
 use crate::lab::view::{Query, View};
-use crate::server::End;
+use crate::server::{End, LocalAccess};
 use crate::user::password::{self, Memory, Password};
 use crate::user::{Role, UserName};
 use clap::{Args, Subcommand};
@@ -20,9 +20,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
-
-/// Who a server asks for when it is asked beside its configuration, unless somebody is named.
-const ADMIN: &str = "admin";
+use zeroize::Zeroizing;
 
 /// `berth serve`.
 #[derive(Args, Debug)]
@@ -202,18 +200,17 @@ fn role_of(word: RoleWord) -> Role {
     }
 }
 
-/// How to reach the server that runs on this configuration: as whoever is named, or as the first administrator as long
-/// as the password that was made for it is kept.
+/// How to reach the server that runs on this configuration: as whoever is named, or by the session it keeps for
+/// those who may read its data.
 fn dial(context: &Context, action: &UserAction, config: &Config) -> Result<Dial, Failure> {
     // The configuration says where, unless somebody says so expressly; port 0 it cannot know.
     let said = config.native.listen.clone().filter(|_| context.shared.server == SERVER);
     let address = said.unwrap_or_else(|| context.address());
-    let dial = match (&context.shared.user, serve::first_password(config)) {
-        (None, Some(password)) => {
-            let credentials = Credentials::user(ADMIN, password);
-            Dial { credentials, ..context.dial_as_guest() }
+    match (&context.shared.user, LocalAccess::read(&config.data_dir)) {
+        (None, Some(local)) => {
+            let credentials = Credentials::Session(Zeroizing::new(local.session));
+            Ok(Dial { credentials, address: local.address, ..context.dial_as_guest() })
         }
-        _ => users::dial(context, action)?,
-    };
-    Ok(Dial { address, ..dial })
+        _ => Ok(Dial { address, ..users::dial(context, action)? }),
+    }
 }

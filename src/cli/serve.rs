@@ -65,6 +65,7 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
     let again = origin.clone();
     let source: Option<ConfigSource> = origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
     let password_file = config.data_dir.join(FIRST_PASSWORD_FILE);
+    let data_dir = config.data_dir.clone();
     let setup = Setup {
         config,
         source,
@@ -72,6 +73,7 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
         clock: Clock::system(),
         log,
         first_password: Some(password_file.clone()),
+        local_access: Some(data_dir),
     };
     task::block_on(async {
         let server = Server::open(setup).await.map_err(|error| error.to_string())?;
@@ -191,10 +193,4 @@ fn replayed(journal: &mut EmbeddedJournal, config: &Config) -> Result<Lab, Strin
     let mut lab = Lab::new(config.lab_options());
     journal.replay(&mut |fact| lab.apply(&fact)).map_err(|error| error.to_string())?;
     Ok(lab)
-}
-
-/// The first administrator's password, as long as it is where it was written.
-pub fn first_password(config: &Config) -> Option<String> {
-    let text = std::fs::read_to_string(config.data_dir.join(FIRST_PASSWORD_FILE)).ok()?;
-    Some(text.trim().to_owned())
 }

@@ -18,6 +18,8 @@ pub enum Credentials {
         /// The password.
         password: Zeroizing<String>,
     },
+    /// Whoever has this session already.
+    Session(Zeroizing<String>),
 }
 
 impl Credentials {
@@ -33,6 +35,7 @@ impl fmt::Debug for Credentials {
         match self {
             Credentials::Guest => f.write_str("Guest"),
             Credentials::User { user, .. } => write!(f, "User({user:?})"),
+            Credentials::Session(_) => f.write_str("Session"),
         }
     }
 }

@@ -149,6 +149,10 @@ impl Client {
 
     /// Opens a session, and remembers as whom: if it is over one day, the client opens another by itself.
     pub fn handshake_as(&mut self, credentials: Credentials) -> Result<(), ClientError> {
+        if let Credentials::Session(session) = &credentials {
+            self.join(session);
+            return Ok(());
+        }
         let ticket = self.send(&credentials, "")?;
         let arrived = self.await_answer(ticket, self.timeout)?;
         let data = arrived.data.map_err(ClientError::Root)?;

@@ -23,7 +23,7 @@ use crate::clock::Moment;
 use crate::lab::fact::Fact;
 use dir::DataDir;
 use rusqlite::config::DbConfig;
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, ffi};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,9 @@ const TABLES: &str = "
         sum INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE mark (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;";
+
+/// SQLite's codes for a write that failed before the end of the transaction was written.
+const WRITE_FAILED: [i32; 2] = [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE];
 
 /// How a fact is written.
 const INSERT: &str = "INSERT INTO fact (seq, at, version, kind, body, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -172,13 +175,18 @@ impl EmbeddedJournal {
 
     /// What a failure to write means.
     fn failure(&self, error: rusqlite::Error) -> JournalError {
-        use ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+        use ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
         let why = format!("{}: {error}", self.path.display());
-        match error.sqlite_error_code() {
-            Some(DiskFull) => JournalError::Full(why),
-            Some(DatabaseBusy | DatabaseLocked) => JournalError::Full(format!("{why}, by another program")),
-            // Where the system has more words for it than SQLite knows (a quota), a try of our own tells.
-            Some(SystemIoFailure) if self.dir.lacks_room() => JournalError::Full(why),
+        match error.sqlite_error() {
+            Some(e) if e.code == DiskFull => JournalError::Full(why),
+            Some(e) if matches!(e.code, DatabaseBusy | DatabaseLocked) => {
+                JournalError::Full(format!("{why}, by another program"))
+            }
+            // Where the system has more words for it than SQLite knows (a quota), a try of our own tells. A sync that
+            // failed is never only want of room: what it was to keep may stand in the log nevertheless.
+            Some(e) if WRITE_FAILED.contains(&e.extended_code) && self.dir.lacks_room() => {
+                JournalError::Full(why)
+            }
             _ => JournalError::Broken(why),
         }
     }
@@ -322,7 +330,8 @@ fn ends(db: &Connection, path: &Path) -> Result<(u64, u64), JournalError> {
         read("SELECT coalesce(max(seq), 0), 0 FROM fact").map_err(|error| refused(path, error))?;
     let (mark, sum) = read("SELECT seq, sum FROM mark WHERE id = 1").map_err(|error| refused(path, error))?;
     let damaged = |why: String| JournalError::Damaged(format!("{}: {why}", path.display()));
-    let (last, mark) = (last as u64, mark as u64);
+    let mark = mark as u64;
+    let last = u64::try_from(last).map_err(|_| damaged(format!("the last fact has the number {last}")))?;
     if i64::from(mark_sum(mark)) != sum {
         return Err(damaged("the checksum of its mark does not fit".to_owned()));
     }

@@ -1,11 +1,12 @@
 //! Facts into truth. The only writer, and the same at replay; it decides nothing.
 
 use super::board::{BoardState, Note, Trouble};
+use super::demand::{DEFAULT_KIND, Demand};
 use super::effect::{Action, Effect, Order};
 use super::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark, OrderId, SessionKey};
 use super::job::{Job, JobEvent, JobSpec, JobState, Loan, Reason};
 use super::machine::{Machine, MachineSpec};
-use super::queue::{DEFAULT_KIND, Demand, Place};
+use super::queue::Place;
 use super::{Lab, Outstanding, Purpose, SESSIONS_REMEMBERED_MAX, SessionRecord, User};
 use crate::allocator::{BoardIndex, Region};
 use crate::clock::Moment;
@@ -26,7 +27,7 @@ impl Lab {
                 self.grant_job(*job, *grant, machine, boards, *region, at)
             }
             Event::JobReady { job, order, power } => self.ready_job(*job, *order, *power, at),
-            Event::JobPowering { job, order, power } => self.switch_job(*job, *order, *power, at),
+            Event::JobPowering { job, power, .. } => self.switch_job(*job, *power, at),
             Event::JobRequeued { job, order, reason } => self.requeue_job(*job, *order, reason, at),
             Event::JobDestroyed { job, order, reason } => self.end_job(*job, *order, reason, at),
             Event::OrderAnswered { order, obeyed, failed } => self.take_answer(*order, obeyed, failed),
@@ -34,7 +35,10 @@ impl Lab {
             Event::BoardsCleaned { order, machine, boards, free_at } => {
                 self.cool_boards(*order, machine, boards, *free_at, at)
             }
-            Event::BoardsFreed { machine, boards } => self.free_boards(machine, boards, at),
+            Event::BoardsFreed { machine, boards } => {
+                self.end_cooling(machine, boards, at);
+                self.free_boards(machine, boards, at);
+            }
             Event::BoardQuarantined { board, reason, retest_at } => {
                 self.quarantine(board, reason, *retest_at, at)
             }
@@ -120,7 +124,7 @@ impl Lab {
     /// Asked once after replay: every live job gets its whole keepalive anew, every open order its whole time,
     /// and the orders that were in flight are given again.
     pub fn resume(&mut self, now: Moment) -> Vec<Effect> {
-        let live: Vec<_> = self.jobs.values().filter(|job| job.is_live()).map(|job| (job.id, now)).collect();
+        let live: Vec<_> = self.live.iter().map(|job| (*job, now)).collect();
         self.note(&live);
         self.due.orders.clear();
         let open: Vec<_> = self.orders.keys().copied().collect();
@@ -152,9 +156,22 @@ impl Lab {
     fn change_machine(&mut self, spec: &Arc<MachineSpec>, position: usize, at: Moment) {
         let Some(number) = self.machine_number(&spec.name) else { return };
         let mut machine = self.machines.remove(number);
-        machine.change_spec(spec.clone(), at);
+        let died = machine.change_spec(spec.clone(), at);
         self.machines.insert(position.min(self.machines.len()), machine);
+        for trouble in died {
+            self.forget_trouble(&BoardRef { machine: spec.name.clone(), board: trouble.0 }, &trouble.1);
+        }
         self.refit();
+    }
+
+    /// A board is no longer in trouble, or in another one: its retest and its test are off.
+    fn forget_trouble(&mut self, at: &BoardRef, trouble: &Trouble) {
+        if let Some(due) = trouble.retest_at {
+            self.due.retests.remove(&(due, at.machine.clone(), at.board));
+        }
+        if let Some(test) = trouble.testing {
+            self.close_order(test);
+        }
     }
 
     fn remove_machine_named(&mut self, name: &MachineName) {
@@ -170,17 +187,34 @@ impl Lab {
     /// The machines changed: who fits where is found anew.
     fn refit(&mut self) {
         self.lost = self.queue.refit(&self.machines).into_iter().collect();
-        self.watched = self.boards_to_watch();
+        self.condemn_all();
     }
 
-    fn boards_to_watch(&self) -> BTreeSet<(MachineName, BoardIndex)> {
-        let of = |machine: &Machine| {
-            let name = machine.spec.name.clone();
-            let boards: BTreeSet<_> =
-                machine.marks().keys().chain(machine.reports().keys()).copied().collect();
-            boards.into_iter().map(move |board| (name.clone(), board))
-        };
-        self.machines.iter().flat_map(of).collect()
+    /// Finds anew which free boards are to be set aside.
+    pub(super) fn condemn_all(&mut self) {
+        self.condemned.clear();
+        for number in 0..self.machines.len() {
+            let machine = &self.machines[number];
+            let marked = machine.marks().keys().chain(machine.reports().keys());
+            let boards: Vec<_> = marked.copied().collect();
+            self.condemn(number, &boards);
+        }
+    }
+
+    /// A board came back, or its mark or reports changed: it may have to be set aside.
+    fn condemn(&mut self, number: usize, boards: &[BoardIndex]) {
+        let machine = &self.machines[number];
+        if machine.marks().is_empty() && machine.reports().is_empty() && self.condemned.is_empty() {
+            return;
+        }
+        for board in boards {
+            let key = (machine.spec.name.clone(), *board);
+            let free = machine.state(*board) == BoardState::Free;
+            match free && machine.is_unwanted(*board, self.options.reports_to_quarantine) {
+                true => self.condemned.insert(key),
+                false => self.condemned.remove(&key),
+            };
+        }
     }
 
     fn queue_job(&mut self, id: JobId, spec: &Arc<JobSpec>, at: Moment) {
@@ -188,6 +222,8 @@ impl Lab {
         let job = Job::new(id, spec.clone(), at);
         self.due.lapses.extend(job.lapses_at().map(|lapses_at| (lapses_at, id)));
         self.jobs.insert(id, job);
+        self.live.insert(id);
+        *self.jobs_in_state.entry(JobState::Queued).or_default() += 1;
         *self.live_of_owner.entry(spec.owner.clone()).or_default() += 1;
         self.enter_queue(id, spec);
     }
@@ -211,10 +247,11 @@ impl Lab {
         self.job_of_grant.insert(grant, id);
         let Some(number) = self.machine_number(machine) else { return };
         self.machines[number].lend(boards, grant, at);
-        let kinds = self.machines[number].spec.kinds.clone();
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+        self.condemn(number, boards);
+        let own_kind = self.machines[number].spec.kinds.first().cloned();
+        let Some(job) = self.move_job(id, JobState::Power) else { return };
         let place = Place::of(id, &job.spec);
-        job.state = JobState::Power;
+        let own_kind = own_kind.filter(|_| job.spec.machine.is_some());
         job.loan = Some(Loan {
             grant,
             machine: machine.clone(),
@@ -224,24 +261,31 @@ impl Lab {
             next_step: 0,
             power: true,
             was_ready: false,
-            kind: job
-                .spec
-                .kind
-                .clone()
-                .or_else(|| kinds.first().cloned())
-                .unwrap_or_else(|| DEFAULT_KIND.into()),
+            kind: job.spec.kind.clone().or(own_kind).unwrap_or_else(|| DEFAULT_KIND.into()),
         });
         job.remember(at, JobEvent::Granted { grant, machine: machine.clone(), boards: boards.len() });
-        self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
+        let lease_ends_at = job.lease_ends_at();
+        self.due.leases.extend(lease_ends_at.map(|ends_at| (ends_at, id)));
         self.queue.leave(place);
         self.queue.granted(place, number, boards);
         self.open_switch(id, true, at);
     }
 
+    /// Brings a job to another state.
+    fn move_job(&mut self, id: JobId, state: JobState) -> Option<&mut Job> {
+        let job = self.jobs.get_mut(&id)?;
+        if let Some(count) = self.jobs_in_state.get_mut(&job.state) {
+            *count -= 1;
+        }
+        *self.jobs_in_state.entry(state).or_default() += 1;
+        job.state = state;
+        Some(job)
+    }
+
     /// Opens the next order of a job's loan, to switch its boards; an order still open is overtaken.
     fn open_switch(&mut self, id: JobId, power: bool, at: Moment) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let boards = self.lent_boards(job);
+        let boards = self.lent_boards(job).collect();
         let args = job.spec.kind_args.clone();
         let Some(loan) = self.next_step(id) else { return };
         let action = match power {
@@ -249,7 +293,7 @@ impl Lab {
             false => Action::PowerOff,
         };
         let (order, machine) = (loan.0, loan.1.machine.clone());
-        self.open_order(order, machine, boards.into(), Purpose::Switch { job: id, action }, at);
+        self.open_order(order, machine, boards, Purpose::Switch { job: id, action }, at);
     }
 
     /// Counts one order up, closing the one before, and answers its number and the loan.
@@ -304,8 +348,7 @@ impl Lab {
 
     fn ready_job(&mut self, id: JobId, order: OrderId, power: bool, at: Moment) {
         self.close_order(order);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.state = JobState::Ready;
+        let Some(job) = self.move_job(id, JobState::Ready) else { return };
         if let Some(loan) = &mut job.loan {
             loan.power = power;
             loan.was_ready = true;
@@ -313,9 +356,8 @@ impl Lab {
         job.remember(at, JobEvent::Ready { power });
     }
 
-    fn switch_job(&mut self, id: JobId, _order: OrderId, power: bool, at: Moment) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.state = JobState::Power;
+    fn switch_job(&mut self, id: JobId, power: bool, at: Moment) {
+        let Some(job) = self.move_job(id, JobState::Power) else { return };
         job.loan.iter_mut().for_each(|loan| loan.power = power);
         job.remember(at, JobEvent::Powering { power });
         self.open_switch(id, power, at);
@@ -323,8 +365,7 @@ impl Lab {
 
     fn requeue_job(&mut self, id: JobId, order: Option<OrderId>, reason: &Arc<str>, at: Moment) {
         self.return_boards(id, order, at);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.state = JobState::Queued;
+        let Some(job) = self.move_job(id, JobState::Queued) else { return };
         job.loan = None;
         job.attempts += 1;
         job.remember(at, JobEvent::Requeued(reason.clone()));
@@ -334,14 +375,14 @@ impl Lab {
 
     fn end_job(&mut self, id: JobId, order: Option<OrderId>, reason: &Reason, at: Moment) {
         self.return_boards(id, order, at);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get(&id) else { return };
         if let Some(lapses_at) = job.lapses_at() {
             self.due.lapses.remove(&(lapses_at, id));
         }
         if job.state == JobState::Queued {
             self.queue.leave(Place::of(id, &job.spec));
         }
-        job.state = JobState::Destroyed;
+        let Some(job) = self.move_job(id, JobState::Destroyed) else { return };
         job.reason = Some(reason.clone());
         job.ended = Some(at);
         job.remember(at, JobEvent::Destroyed(reason.clone()));
@@ -358,10 +399,12 @@ impl Lab {
                 self.live_of_owner.remove(owner);
             }
         }
+        self.live.remove(&id);
         self.retired.push_back(id);
         while self.retired.len() > self.options.retired_jobs_max {
             let oldest = self.retired.pop_front();
             oldest.and_then(|oldest| self.jobs.remove(&oldest));
+            self.jobs_in_state.entry(JobState::Destroyed).and_modify(|count| *count -= 1);
         }
     }
 
@@ -373,14 +416,15 @@ impl Lab {
             self.due.leases.remove(&(ends_at, id));
         }
         self.job_of_grant.remove(&loan.grant);
-        let (machine, boards) = (loan.machine.clone(), self.lent_boards(job));
+        let (machine, boards) = (loan.machine.clone(), self.lent_boards(job).collect::<Arc<[_]>>());
         let Some((next, _)) = self.next_step(id) else { return };
         let Some(order) = order else { return };
         debug_assert_eq!(order, next);
         if let Some(number) = self.machine_number(&machine) {
             self.machines[number].take_back(&boards, at);
+            self.queue.reconsider(number);
         }
-        self.open_order(order, machine, boards.into(), Purpose::Clean { job: id }, at);
+        self.open_order(order, machine, boards, Purpose::Clean { job: id }, at);
     }
 
     fn take_answer(&mut self, id: OrderId, obeyed: &[BoardIndex], failed: &[(BoardIndex, Arc<str>)]) {
@@ -426,14 +470,20 @@ impl Lab {
         }
     }
 
-    fn free_boards(&mut self, machine: &MachineName, boards: &[BoardIndex], at: Moment) {
-        self.due.cooled.retain(|(free_at, _), (name, cooling)| {
-            *free_at > at || name != machine || cooling.as_slice() != boards
-        });
-        if let Some(number) = self.machine_number(machine) {
-            self.machines[number].free(boards, at);
-            self.queue.reconsider();
+    /// Boards have cooled down. Those whose turn it is stand among the first.
+    fn end_cooling(&mut self, machine: &MachineName, boards: &[BoardIndex], at: Moment) {
+        let due = self.due.cooled.iter().take_while(|((free_at, _), _)| *free_at <= at);
+        let mut theirs = due.filter(|(_, (name, cooling))| name == machine && cooling.as_slice() == boards);
+        if let Some(key) = theirs.next().map(|(key, _)| *key) {
+            self.due.cooled.remove(&key);
         }
+    }
+
+    fn free_boards(&mut self, machine: &MachineName, boards: &[BoardIndex], at: Moment) {
+        let Some(number) = self.machine_number(machine) else { return };
+        self.machines[number].free(boards, at);
+        self.condemn(number, boards);
+        self.queue.reconsider(number);
     }
 
     fn quarantine(&mut self, at: &BoardRef, reason: &Arc<str>, retest_at: Option<Moment>, now: Moment) {
@@ -441,17 +491,14 @@ impl Lab {
         let machine = &mut self.machines[number];
         let before = machine.board(at.board).trouble.cloned();
         let strikes = before.as_ref().map_or(0, |trouble| trouble.strikes + 1);
-        if let Some(due) = before.as_ref().and_then(|trouble| trouble.retest_at) {
-            self.due.retests.remove(&(due, at.machine.clone(), at.board));
-        }
-        let test = before.and_then(|trouble| trouble.testing);
         let holder = self.job_of_grant.get(&machine.grant(at.board)).copied();
         let trouble = Trouble { reason: reason.clone(), retest_at, strikes, testing: None };
         machine.set_aside(at.board, BoardState::Quarantined, Some(trouble), now);
         machine.forget_reports(at.board);
+        before.into_iter().for_each(|before| self.forget_trouble(at, &before));
         self.due.retests.extend(retest_at.map(|due| (due, at.machine.clone(), at.board)));
-        self.rewatch(at);
-        test.into_iter().for_each(|test| self.close_order(test));
+        self.condemn(number, &[at.board]);
+        self.queue.reconsider(number);
         self.drop_failed(at);
         if let Some(job) = holder.and_then(|job| self.jobs.get_mut(&job)) {
             job.remember(now, JobEvent::BoardFailed(at.clone(), reason.clone()));
@@ -493,7 +540,8 @@ impl Lab {
     fn report(&mut self, at: &BoardRef, by: &Arc<str>, reason: &Arc<str>) {
         let Some(number) = self.machine_number(&at.machine) else { return };
         self.machines[number].report(at.board, by.clone(), reason.clone());
-        self.rewatch(at);
+        self.condemn(number, &[at.board]);
+        self.queue.reconsider(number);
     }
 
     fn mark(&mut self, at: &BoardRef, mark: Mark, by: &Arc<str>, reason: &Arc<str>) {
@@ -503,15 +551,15 @@ impl Lab {
         if mark == Mark::Free {
             self.machines[number].forget_reports(at.board);
         }
-        self.rewatch(at);
+        self.condemn(number, &[at.board]);
+        self.queue.reconsider(number);
     }
 
     fn set_board(&mut self, at: &BoardRef, note: Note, now: Moment) {
         let Some(number) = self.machine_number(&at.machine) else { return };
-        let machine = &mut self.machines[number];
-        if let Some(trouble) = machine.board(at.board).trouble.cloned() {
-            trouble.retest_at.map(|due| self.due.retests.remove(&(due, at.machine.clone(), at.board)));
-            trouble.testing.into_iter().for_each(|test| self.close_order(test));
+        let before = self.machines[number].state(at.board);
+        if let Some(trouble) = self.machines[number].board(at.board).trouble.cloned() {
+            self.forget_trouble(at, &trouble);
         }
         let state = match note.mark {
             Mark::Free => BoardState::Free,
@@ -523,19 +571,11 @@ impl Lab {
         machine.set_mark(at.board, None);
         machine.set_note(at.board, (note.mark != Mark::Free).then_some(note));
         machine.forget_reports(at.board);
-        self.rewatch(at);
-        self.lost = self.queue.refit(&self.machines).into_iter().collect();
-    }
-
-    /// Whether a board has reports or a mark may have changed.
-    fn rewatch(&mut self, at: &BoardRef) {
-        let key = (at.machine.clone(), at.board);
-        let Some(machine) = self.machine(&at.machine) else { return };
-        let board = machine.board(at.board);
-        if board.mark.is_some() || board.reports.is_some() {
-            self.watched.insert(key);
-        } else {
-            self.watched.remove(&key);
+        self.condemn(number, &[at.board]);
+        // Only a death, or a resurrection, changes what is possible.
+        match before == BoardState::Dead || state == BoardState::Dead {
+            true => self.lost = self.queue.refit(&self.machines).into_iter().collect(),
+            false => self.queue.reconsider(number),
         }
     }
 

@@ -94,6 +94,9 @@ pub struct Trouble {
     pub testing: Option<OrderId>,
 }
 
+/// Who decided what the configuration decided; no user's name can be like it.
+const CONFIGURATION: &str = "/configuration";
+
 /// What an operator decided on a board, who and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
@@ -108,7 +111,12 @@ pub struct Note {
 impl Note {
     /// What the configuration decided.
     pub fn of_config(mark: Mark, reason: &str) -> Note {
-        Note { mark, by: "configuration".into(), reason: reason.into() }
+        Note { mark, by: CONFIGURATION.into(), reason: reason.into() }
+    }
+
+    /// Whether the configuration decided it.
+    pub fn is_of_config(&self) -> bool {
+        *self.by == *CONFIGURATION
     }
 }
 

@@ -1,11 +1,11 @@
 //! Wishes into facts, or a refusal. Nothing here writes.
 
-use super::board::BoardState;
+use super::board::{BoardState, Note};
 use super::command::{Caller, Command, Consultation};
+use super::demand::{Demand, obstacle};
 use super::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark, OrderId, SessionEnd, SessionKey};
-use super::job::{JOB_TEXT_BYTES_MAX, Job, JobSpec, JobState, Reason};
-use super::machine::{Machine, MachineSpec, Shape};
-use super::queue::{Demand, obstacle};
+use super::job::{JOB_TEXT_BYTES_MAX, Job, JobSpec, JobState, Reason, SERIALS_NAMED_MAX, Want};
+use super::machine::{Machine, MachineSpec};
 use super::refusal::Refusal;
 use super::view::BoardAddress;
 use super::{Lab, Purpose};
@@ -23,7 +23,7 @@ impl Lab {
     /// What would happen if this wish were granted now; nothing changes.
     pub fn decide(&self, now: Moment, caller: &Caller, command: &Command) -> Result<Vec<Fact>, Refusal> {
         let events = match command {
-            Command::Configure(specs) => Ok(self.configure(specs)),
+            Command::Configure(specs) => self.configure(caller, specs),
             Command::CreateJob(spec) => self.create_job(caller, spec),
             Command::PowerJob { job, power } => self.power_job(caller, *job, *power),
             Command::DestroyJob { job, reason } => self.destroy_job(caller, *job, reason),
@@ -40,6 +40,7 @@ impl Lab {
             Command::EndSession { session, why } => self.end_session(caller, *session, *why),
             Command::SetService { accept, reason } => self.set_service(caller, *accept, reason),
             Command::AnswerOrder { order, obeyed, failed } => {
+                require(caller, Role::Admin, "only the server itself speaks for hardware")?;
                 Ok(self.answer_order(now, *order, obeyed, failed))
             }
         }?;
@@ -66,6 +67,12 @@ impl Lab {
         Ok(Consultation { board, order: OrderId { grant, step } })
     }
 
+    /// Whether a caller may give a sign of life for a job.
+    pub fn may_keep_alive(&self, caller: &Caller, job: JobId) -> Result<(), Refusal> {
+        let job = self.live_job(job)?;
+        self.require_owner(caller, job)
+    }
+
     fn create_job(&self, caller: &Caller, spec: &JobSpec) -> Decision {
         require(caller, Role::User, "only a user may create jobs; this caller is a guest")?;
         if !self.service.accept {
@@ -78,14 +85,7 @@ impl Lab {
     }
 
     fn check_spec(&self, caller: &Caller, spec: &JobSpec) -> Result<(), Refusal> {
-        let texts = [
-            ("note", &*spec.note),
-            ("kind", spec.kind.as_deref().unwrap_or("")),
-            ("kind_args", &*spec.kind_args),
-        ];
-        for (what, text) in texts {
-            require_short(what, text)?;
-        }
+        check_size(spec)?;
         if spec.priority > 0 && caller.role < Role::Operator {
             return Err(Refusal::NeedsRole("only an operator may ask for a priority above 0"));
         }
@@ -158,17 +158,18 @@ impl Lab {
     /// The order that cleans what a job still holds, if it holds anything.
     pub(super) fn cleaning_order(&self, job: &Job) -> Option<OrderId> {
         let loan = job.live_loan()?;
-        (!self.lent_boards(job).is_empty()).then(|| loan.next_order())
+        self.lent_boards(job).next().map(|_| loan.next_order())
     }
 
     /// The boards a job holds that were not set aside since.
-    pub(super) fn lent_boards(&self, job: &Job) -> Vec<BoardIndex> {
-        let Some(loan) = job.live_loan() else { return Vec::new() };
-        let Some(machine) = self.machine(&loan.machine) else { return Vec::new() };
-        let lent = |board: &&BoardIndex| {
-            machine.state(**board) == BoardState::Lent && machine.grant(**board) == loan.grant
-        };
-        loan.boards.iter().filter(lent).copied().collect()
+    pub(super) fn lent_boards(&self, job: &Job) -> impl Iterator<Item = BoardIndex> {
+        let held = job.live_loan().and_then(|loan| Some((loan, self.machine(&loan.machine)?)));
+        held.into_iter().flat_map(|(loan, machine)| {
+            let lent = |board: &BoardIndex| {
+                machine.state(*board) == BoardState::Lent && machine.grant(*board) == loan.grant
+            };
+            loan.boards.iter().copied().filter(lent)
+        })
     }
 
     fn report_board(&self, caller: &Caller, address: &BoardAddress, reason: &Arc<str>) -> Decision {
@@ -271,9 +272,16 @@ impl Lab {
         client: &Arc<str>,
         span_ms: u64,
     ) -> Decision {
-        if !user.is_guest() {
-            self.known_user(user)?;
+        if self.sessions.contains_key(&session) {
+            return Err(Refusal::BadArgument("a session has this id already".to_owned()));
         }
+        require_short("client", client)?;
+        // The user may have got another role while the password was being checked.
+        let role = match self.users.get(user) {
+            Some(known) => role.min(known.role),
+            None if user.is_guest() => role,
+            None => return Err(Refusal::UserUnknown(user.clone())),
+        };
         let have = self.sessions_of_user.get(user).copied().unwrap_or(0);
         if have >= self.options.sessions_per_user_max {
             return Err(Refusal::TooManySessions(self.options.sessions_per_user_max));
@@ -315,15 +323,14 @@ impl Lab {
             return Vec::new();
         }
         let complete = open.answered.len() + obeyed.len() == open.boards.len() && open.failed.is_empty();
+        let failed: Vec<_> = failed.into_iter().map(|(board, why)| (board, shortened(why))).collect();
         match &open.purpose {
             Purpose::Switch { job, action } if failed.is_empty() && complete => {
                 let power = matches!(action, super::effect::Action::Prepare { .. });
                 vec![Event::JobReady { job: *job, order, power }]
             }
             Purpose::Test if failed.is_empty() => {
-                let board = BoardRef { machine: open.machine.clone(), board: obeyed[0] };
-                let (by, reason) = ("retest".into(), "passed its test".into());
-                vec![Event::BoardSet { board, mark: Mark::Free, by, reason }]
+                vec![self.test_passed(&open.machine, obeyed[0])]
             }
             Purpose::Clean { .. } => {
                 let mut events = Vec::new();
@@ -339,37 +346,57 @@ impl Lab {
         }
     }
 
+    /// A quarantined board works again: it is free, unless an operator marked it while it was lent.
+    fn test_passed(&self, machine: &MachineName, board: BoardIndex) -> Event {
+        let passed = || Note { mark: Mark::Free, by: "/retest".into(), reason: "passed its test".into() };
+        let marked = self.machine(machine).and_then(|machine| machine.board(board).mark.cloned());
+        let Note { mark, by, reason } = marked.unwrap_or_else(passed);
+        let board = BoardRef { machine: machine.clone(), board };
+        Event::BoardSet { board, mark, by, reason }
+    }
+
     fn cleaned(&self, now: Moment, order: OrderId, machine: &MachineName, boards: Vec<BoardIndex>) -> Event {
         let settle_ms = self.machine(machine).map_or(0, |machine| machine.spec.settle_ms);
         Event::BoardsCleaned { order, machine: machine.clone(), boards, free_at: now.plus_ms(settle_ms) }
     }
 
-    /// What must happen for the machines to be these.
-    fn configure(&self, specs: &[Arc<MachineSpec>]) -> Vec<Event> {
+    /// What must happen for the machines to be these, in this order.
+    fn configure(&self, caller: &Caller, specs: &[Arc<MachineSpec>]) -> Decision {
+        require(caller, Role::Admin, "only the server itself configures the lab")?;
+        let names: BTreeSet<_> = specs.iter().map(|spec| &spec.name).collect();
+        let fault = specs.iter().find_map(|spec| spec.fault());
+        let fault =
+            fault.or_else(|| (names.len() < specs.len()).then(|| "two machines have one name".to_owned()));
+        fault.map_or(Ok(()), |why| Err(Refusal::BadArgument(why)))?;
+
         let mut events = Vec::new();
-        for machine in &self.machines {
-            let kept =
-                specs.iter().any(|spec| spec.name == machine.spec.name && spec.same_boards(&machine.spec));
-            if !kept {
-                self.remove_machine(machine, &mut events);
-            }
-        }
+        let stays = |machine: &&Machine| {
+            specs.iter().any(|spec| spec.name == machine.spec.name && spec.same_boards(&machine.spec))
+        };
+        let (staying, going): (Vec<_>, Vec<_>) = self.machines.iter().partition(stays);
+        going.into_iter().for_each(|machine| self.remove_machine(machine, &mut events));
+        // The order of the machines while the events are applied.
+        let mut order: Vec<_> = staying.iter().map(|machine| machine.spec.clone()).collect();
         for (position, spec) in specs.iter().enumerate() {
-            match self.machine(&spec.name).filter(|machine| machine.spec.same_boards(spec)) {
+            match order.iter().position(|known| known.name == spec.name) {
                 None => events.push(Event::MachineAdded { spec: spec.clone(), position }),
-                Some(machine)
-                    if *machine.spec == **spec && self.machine_number(&spec.name) == Some(position) => {}
-                Some(_) => events.push(Event::MachineChanged { spec: spec.clone(), position }),
+                Some(at) => {
+                    let known = order.remove(at);
+                    if known != *spec || at != position {
+                        events.push(Event::MachineChanged { spec: spec.clone(), position });
+                    }
+                }
             }
+            order.insert(position, spec.clone());
         }
-        events
+        Ok(events)
     }
 
     /// A machine goes: its jobs end first, with that reason.
     fn remove_machine(&self, machine: &Machine, events: &mut Vec<Event>) {
         let name = &machine.spec.name;
-        let on_it =
-            self.jobs.values().filter(|job| job.live_loan().is_some_and(|loan| loan.machine == *name));
+        let live = self.live.iter().filter_map(|id| self.jobs.get(id));
+        let on_it = live.filter(|job| job.live_loan().is_some_and(|loan| loan.machine == *name));
         events.extend(on_it.map(|job| self.destroyed(job, Reason::MachineRemoved(name.clone()))));
         events.push(Event::MachineRemoved { machine: name.clone() });
     }
@@ -440,8 +467,7 @@ fn triad_index(machine: &Machine, x: u32, y: u32, z: u32) -> Option<BoardIndex> 
 }
 
 fn serial_index(machine: &Machine, serial: &str) -> Option<BoardIndex> {
-    let Shape::Pool { serials } = &machine.spec.shape else { return None };
-    serials.iter().position(|known| **known == *serial).map(|at| BoardIndex(at as u32))
+    machine.board_with_serial(serial)
 }
 
 fn board_ref(machine: &Machine, board: BoardIndex) -> BoardRef {
@@ -452,6 +478,34 @@ fn require(caller: &Caller, role: Role, sentence: &'static str) -> Result<(), Re
     match caller.role >= role {
         true => Ok(()),
         false => Err(Refusal::NeedsRole(sentence)),
+    }
+}
+
+/// Whether a request is not larger than one may be, whatever it asks for.
+fn check_size(spec: &JobSpec) -> Result<(), Refusal> {
+    let texts = [
+        ("owner", &*spec.owner),
+        ("note", &*spec.note),
+        ("kind", spec.kind.as_deref().unwrap_or("")),
+        ("kind_args", &*spec.kind_args),
+    ];
+    texts.into_iter().try_for_each(|(what, text)| require_short(what, text))?;
+    if spec.tags.iter().map(|tag| tag.len() + 1).sum::<usize>() > JOB_TEXT_BYTES_MAX {
+        return Err(Refusal::TextTooLong { what: "the list of tags", max: JOB_TEXT_BYTES_MAX });
+    }
+    match &spec.want {
+        Want::Serials(serials) if serials.len() > SERIALS_NAMED_MAX => Err(Refusal::BadArgument(format!(
+            "at most {SERIALS_NAMED_MAX} boards can be named in one request"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The words of hardware, cut where they are longer than a text may be.
+fn shortened(text: Arc<str>) -> Arc<str> {
+    match text.len() > JOB_TEXT_BYTES_MAX {
+        true => text[..text.floor_char_boundary(JOB_TEXT_BYTES_MAX)].into(),
+        false => text,
     }
 }
 

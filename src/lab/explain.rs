@@ -2,10 +2,11 @@
 
 use super::Lab;
 use super::board::BoardState;
+use super::demand::Demand;
 use super::fact::JobId;
 use super::job::{Job, JobState};
 use super::machine::Machine;
-use super::queue::{Demand, Place};
+use super::queue::Place;
 use super::refusal::Refusal;
 use super::view::{BLOCKERS_NAMED_MAX, BlockerView, ExplainView, WaitView};
 use crate::allocator::Hold;

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The longest text a job can be given (reason, note, kind and its arguments), in bytes.
 pub const JOB_TEXT_BYTES_MAX: usize = 1024;
 
+/// How many boards one request can name.
+pub const SERIALS_NAMED_MAX: usize = 4096;
+
 /// How many events of a live job are remembered; the journal has them all.
 pub const JOB_LOG_MAX: usize = 64;
 

@@ -29,6 +29,9 @@ pub struct MachineSpec {
     pub order_ms_max: u64,
 }
 
+/// Why a board is dead that no operator declared so.
+pub const DEAD_BY_CONFIGURATION: &str = "dead in the configuration";
+
 /// The two shapes of machines.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
@@ -121,6 +124,17 @@ impl TriadsSpec {
         Torus { width: self.width, height: self.height }
     }
 
+    fn fault(&self) -> Option<String> {
+        if let Places::Rule(PlaceRule { boards_per_frame: 0, .. } | PlaceRule { frames_per_cabinet: 0, .. }) =
+            &self.places
+        {
+            return Some("a frame without boards, or a cabinet without frames".to_owned());
+        }
+        Triads::new(self.width, self.height, &self.dead_boards, &self.dead_links)
+            .err()
+            .map(|why| why.to_string())
+    }
+
     /// Where a board stands.
     pub fn place(&self, board: BoardIndex) -> Option<Physical> {
         match &self.places {
@@ -197,6 +211,14 @@ impl MachineSpec {
         }
     }
 
+    /// The serials of a pool, in order.
+    pub fn serials(&self) -> &[Arc<str>] {
+        match &self.shape {
+            Shape::Triads(_) => &[],
+            Shape::Pool { serials } => serials,
+        }
+    }
+
     /// The torus, when it is one.
     pub fn triads(&self) -> Option<&TriadsSpec> {
         match &self.shape {
@@ -219,6 +241,18 @@ impl MachineSpec {
         }
     }
 
+    /// What is wrong with the description, if anything: such a machine cannot be.
+    pub fn fault(&self) -> Option<String> {
+        let fault = match &self.shape {
+            Shape::Triads(triads) => triads.fault(),
+            Shape::Pool { serials } => {
+                let known: BTreeSet<_> = serials.iter().collect();
+                (known.len() < serials.len()).then(|| "two boards have one serial".to_owned())
+            }
+        };
+        fault.map(|why| format!("machine '{}': {why}", self.name))
+    }
+
     fn allocator(&self) -> Allocator {
         match &self.shape {
             Shape::Triads(t) => match Triads::new(t.width, t.height, &t.dead_boards, &t.dead_links) {
@@ -237,6 +271,7 @@ pub struct Machine {
     pub spec: Arc<MachineSpec>,
     /// Which boards are free, and where requests fit.
     pub allocator: Allocator,
+    by_serial: BTreeMap<Arc<str>, BoardIndex>,
     states: Vec<BoardState>,
     grants: Vec<Grant>,
     since: Vec<Moment>,
@@ -253,6 +288,7 @@ impl Machine {
         let count = spec.board_count() as usize;
         let mut machine = Machine {
             allocator: spec.allocator(),
+            by_serial: spec.serials().iter().cloned().zip((0..).map(BoardIndex)).collect(),
             states: vec![BoardState::Free; count],
             grants: vec![Grant(0); count],
             since: vec![at; count],
@@ -278,26 +314,41 @@ impl Machine {
     }
 
     /// Takes another description of the same boards; loans go on, boards that died or came to life change.
-    pub fn change_spec(&mut self, spec: Arc<MachineSpec>, at: Moment) {
+    /// Answers the troubles that ended with a death.
+    pub fn change_spec(&mut self, spec: Arc<MachineSpec>, at: Moment) -> Vec<(BoardIndex, Trouble)> {
         debug_assert!(self.spec.same_boards(&spec));
         let before: BTreeSet<_> = self.spec_dead().into_iter().collect();
         self.spec = spec;
         let after: BTreeSet<_> = self.spec_dead().into_iter().collect();
-        for board in before.difference(&after) {
-            if self.state(*board) == BoardState::Dead {
-                self.states[board.0 as usize] = BoardState::Free;
-            }
-        }
-        for board in &after {
-            if self.state(*board).is_held() {
-                self.marks.insert(*board, Note::of_config(Mark::Dead, "dead in the configuration"));
-            } else if self.state(*board) != BoardState::Dead {
-                self.troubles.remove(board);
-                self.states[board.0 as usize] = BoardState::Dead;
-                self.since[board.0 as usize] = at;
-            }
-        }
+        before.difference(&after).for_each(|board| self.revive(*board, at));
+        let troubles =
+            after.difference(&before).filter_map(|board| Some((*board, self.die(*board, at)?))).collect();
         self.recount();
+        troubles
+    }
+
+    /// The configuration no longer calls a board dead. What an operator said of it stands.
+    fn revive(&mut self, board: BoardIndex, at: Moment) {
+        if self.marks.get(&board).is_some_and(Note::is_of_config) {
+            self.marks.remove(&board);
+        }
+        let by_operator = self.notes.get(&board).is_some_and(|note| !note.is_of_config());
+        if self.state(board) == BoardState::Dead && !by_operator {
+            self.notes.remove(&board);
+            self.write(board, BoardState::Free, at);
+        }
+    }
+
+    /// The configuration calls a board dead: at once, or when it comes back. Answers the trouble this ended.
+    fn die(&mut self, board: BoardIndex, at: Moment) -> Option<Trouble> {
+        if self.state(board).is_held() {
+            self.marks.insert(board, Note::of_config(Mark::Dead, DEAD_BY_CONFIGURATION));
+        } else if self.state(board) != BoardState::Dead {
+            self.notes.remove(&board);
+            self.write(board, BoardState::Dead, at);
+        }
+        self.reports.remove(&board);
+        self.troubles.remove(&board)
     }
 
     /// Makes the allocator and the counts anew from the states.
@@ -307,15 +358,29 @@ impl Machine {
         for at in 0..self.states.len() {
             let (board, state) = (BoardIndex(at as u32), self.states[at]);
             self.counts[state as usize] += 1;
-            if state.is_held() {
-                self.allocator.set_dead(board, false);
-                self.allocator.take(&[board]);
-            } else if state == BoardState::Dead || self.allocator.is_dead(board) {
+            // Whatever the configuration says: a lent board is not dead, nor is one an operator brought back.
+            if self.allocator.is_dead(board) != (state == BoardState::Dead) {
                 self.allocator.set_dead(board, state == BoardState::Dead);
-            } else if state.is_out_of_service() {
+            }
+            if state.is_out_of_service() {
                 self.allocator.set_out_of_service(board, true);
             }
+            if state.is_held() {
+                self.allocator.take(&[board]);
+            }
         }
+    }
+
+    /// The board with a serial.
+    pub fn board_with_serial(&self, serial: &str) -> Option<BoardIndex> {
+        self.by_serial.get(serial).copied()
+    }
+
+    /// Whether a board is to be set aside when it is free: it is marked, or was reported by so many that it is to
+    /// be quarantined (zero: never).
+    pub fn is_unwanted(&self, board: BoardIndex, reports_to_quarantine: usize) -> bool {
+        let reports = self.reports.get(&board).map_or(0, |reports| reports.len());
+        self.marks.contains_key(&board) || (reports_to_quarantine > 0 && reports >= reports_to_quarantine)
     }
 
     /// Whether the machine has such a board.

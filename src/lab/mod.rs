@@ -20,6 +20,7 @@
 pub mod ask;
 pub mod board;
 pub mod command;
+pub mod demand;
 pub mod effect;
 pub mod fact;
 pub mod job;
@@ -34,6 +35,7 @@ mod decide;
 mod explain;
 mod see;
 mod settle;
+mod track;
 
 pub use settle::Why;
 
@@ -42,7 +44,7 @@ use crate::clock::Moment;
 use crate::user::{Phc, Role, UserName};
 use effect::Action;
 use fact::{Grant, JobId, MachineName, OrderId, SessionKey};
-use job::Job;
+use job::{Job, JobState};
 use machine::Machine;
 use queue::Queue;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -100,7 +102,10 @@ pub struct Lab {
     machines: Vec<Machine>,
     jobs: BTreeMap<JobId, Job>,
     queue: Queue,
+    live: BTreeSet<JobId>,
     retired: VecDeque<JobId>,
+    /// How many live jobs are in each state.
+    jobs_in_state: BTreeMap<JobState, usize>,
     live_of_owner: BTreeMap<Arc<str>, usize>,
     job_of_grant: BTreeMap<Grant, JobId>,
     orders: BTreeMap<OrderId, Outstanding>,
@@ -116,8 +121,8 @@ pub struct Lab {
     due: Due,
     /// Jobs that fit on no machine any more.
     lost: BTreeSet<JobId>,
-    /// Boards with reports or marks that may have to be set aside.
-    watched: BTreeSet<(MachineName, BoardIndex)>,
+    /// Free boards that an operator marked or that were reported often enough: they are to be set aside.
+    condemned: BTreeSet<(MachineName, BoardIndex)>,
 }
 
 /// Deadlines, each in order of time.
@@ -195,7 +200,9 @@ impl Lab {
             machines: Vec::new(),
             jobs: BTreeMap::new(),
             queue: Queue::default(),
+            live: BTreeSet::new(),
             retired: VecDeque::new(),
+            jobs_in_state: BTreeMap::new(),
             live_of_owner: BTreeMap::new(),
             job_of_grant: BTreeMap::new(),
             orders: BTreeMap::new(),
@@ -209,29 +216,31 @@ impl Lab {
             last_grant: Grant(0),
             due: Due::default(),
             lost: BTreeSet::new(),
-            watched: BTreeSet::new(),
+            condemned: BTreeSet::new(),
         }
     }
 
     /// Takes other limits and habits, from the next decision on.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;
+        self.queue.reconsider_all();
+        self.condemn_all();
     }
 
     /// Takes in signs of life: when jobs were last mentioned. No fact, and never a step back.
     pub fn note(&mut self, signs: &[(JobId, Moment)]) {
-        for (id, at) in signs {
-            let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_live() && job.last_seen < *at) else {
-                continue;
-            };
-            if let Some(lapses_at) = job.lapses_at() {
-                self.due.lapses.remove(&(lapses_at, *id));
-            }
-            job.last_seen = *at;
-            if let Some(lapses_at) = job.lapses_at() {
-                self.due.lapses.insert((lapses_at, *id));
-            }
+        signs.iter().for_each(|(job, at)| self.note_one(*job, *at));
+    }
+
+    fn note_one(&mut self, id: JobId, at: Moment) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_live() && job.last_seen < at) else {
+            return;
+        };
+        if let Some(lapses_at) = job.lapses_at() {
+            self.due.lapses.remove(&(lapses_at, id));
         }
+        job.last_seen = at;
+        self.due.lapses.extend(job.lapses_at().map(|lapses_at| (lapses_at, id)));
     }
 
     /// A user, by name.

@@ -4,7 +4,7 @@ use super::Lab;
 use super::board::BoardState;
 use super::fact::{JobId, MachineName};
 use super::job::{Job, JobState};
-use super::machine::{Machine, Physical, TriadsSpec};
+use super::machine::{DEAD_BY_CONFIGURATION, Machine, Physical, TriadsSpec};
 use super::queue::Place;
 use super::refusal::Refusal;
 use super::view::*;
@@ -63,13 +63,8 @@ impl Lab {
     }
 
     fn status(&self) -> StatusView {
-        let mut jobs: BTreeMap<_, _> = [JobState::Queued, JobState::Power, JobState::Ready]
-            .into_iter()
-            .map(|state| (state, 0))
-            .collect();
-        for job in self.jobs.values().filter(|job| job.is_live()) {
-            *jobs.entry(job.state).or_default() += 1;
-        }
+        let in_state = |state| (state, self.jobs_in_state.get(&state).copied().unwrap_or(0));
+        let jobs: BTreeMap<_, _> = [JobState::Queued, JobState::Power, JobState::Ready].map(in_state).into();
         let count = |state| self.machines.iter().map(|machine| machine.count(state)).sum();
         StatusView {
             accept: self.service.accept,
@@ -105,12 +100,15 @@ impl Lab {
         let board = machine.board(index);
         let torus = machine.spec.triads();
         let reason = board.trouble.map(|trouble| trouble.reason.clone());
+        let by_configuration = (board.state == BoardState::Dead).then(|| DEAD_BY_CONFIGURATION.into());
         BoardView {
             machine: machine.spec.name.clone(),
             name: machine.spec.board_name(index),
             state: board.state,
             since: board.since,
-            reason: reason.or_else(|| machine.note(index).map(|note| note.reason.clone())),
+            reason: reason
+                .or_else(|| machine.note(index).map(|note| note.reason.clone()))
+                .or(by_configuration),
             holder: self.holder(machine, index).map(|job| (job.id, job.spec.owner.clone())),
             physical: torus.and_then(|torus| torus.place(index)),
             host: torus.map_or_else(|| "".into(), |torus| torus.host(index)),
@@ -128,8 +126,11 @@ impl Lab {
     }
 
     fn list_jobs(&self, filter: &JobFilter) -> Vec<JobView> {
-        let wanted = self.jobs.values().filter(|job| {
-            filter.state.map_or(job.is_live(), |state| job.state == state)
+        let ended = filter.state == Some(JobState::Destroyed);
+        let live = self.live.iter().filter(|_| !ended).filter_map(|id| self.jobs.get(id));
+        let all = self.jobs.values().filter(|_| ended);
+        let wanted = live.chain(all).filter(|job| {
+            filter.state.is_none_or(|state| job.state == state)
                 && filter.owner.as_ref().is_none_or(|owner| job.spec.owner == *owner)
                 && (filter.machine.as_ref())
                     .is_none_or(|machine| job.loan.as_ref().is_some_and(|loan| loan.machine == *machine))

@@ -5,7 +5,8 @@ use super::effect::Action;
 use super::fact::{BoardRef, Event, Fact, Grant};
 use super::job::Reason;
 use super::machine::Machine;
-use super::queue::{Surroundings, return_ms_max};
+use super::queue::Surroundings;
+use super::track::return_ms_max;
 use super::{Lab, Purpose};
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
@@ -116,33 +117,24 @@ impl Lab {
     /// A waiting job that fits nowhere since the lab changed.
     fn lost_job(&self) -> Option<Event> {
         let job = self.jobs.get(self.lost.first()?)?;
-        let why = super::queue::obstacle(&super::queue::Demand::of(&job.spec), &self.machines);
+        let why = super::demand::obstacle(&super::demand::Demand::of(&job.spec), &self.machines);
         Some(self.destroyed(job, Reason::Impossible(why.unwrap_or_default().into())))
     }
 
     /// A free board that an operator marked or that was reported often enough.
     fn board_to_set_aside(&self, now: Moment) -> Option<Event> {
-        for (name, board) in &self.watched {
-            let Some(machine) = self.machine(name).filter(|machine| machine.has(*board)) else { continue };
-            if machine.state(*board) != BoardState::Free {
-                continue;
-            }
-            let at = BoardRef { machine: name.clone(), board: *board };
-            let known = machine.board(*board);
-            if let Some(note) = known.mark {
-                let (by, reason) = (note.by.clone(), note.reason.clone());
-                return Some(Event::BoardSet { board: at, mark: note.mark, by, reason });
-            }
-            let reports = known.reports.map_or(0, |reports| reports.len());
-            if self.options.reports_to_quarantine > 0 && reports >= self.options.reports_to_quarantine {
-                let said =
-                    known.reports.and_then(|reports| reports.values().last()).cloned().unwrap_or_default();
-                let reason: Arc<str> = format!("reported by {reports} holders: {said}").into();
-                let retest_at = self.retest_at(now, &at);
-                return Some(Event::BoardQuarantined { board: at, reason, retest_at });
-            }
+        let (name, board) = self.condemned.first()?;
+        let known = self.machine(name)?.board(*board);
+        let at = BoardRef { machine: name.clone(), board: *board };
+        if let Some(note) = known.mark {
+            let (by, reason) = (note.by.clone(), note.reason.clone());
+            return Some(Event::BoardSet { board: at, mark: note.mark, by, reason });
         }
-        None
+        let reports = known.reports?;
+        let said = reports.values().last()?;
+        let reason: Arc<str> = format!("reported by {} holders: {said}", reports.len()).into();
+        let retest_at = self.retest_at(now, &at);
+        Some(Event::BoardQuarantined { board: at, reason, retest_at })
     }
 
     fn board_to_test(&self, now: Moment) -> Option<Event> {
@@ -179,6 +171,9 @@ impl Lab {
     /// nobody knows.
     pub(super) fn available_at(&self, machine: &Machine, board: BoardIndex) -> u64 {
         let since = machine.board(board).since;
+        if machine.is_unwanted(board, self.options.reports_to_quarantine) {
+            return u64::MAX;
+        }
         match machine.state(board) {
             BoardState::Free => 0,
             BoardState::Cleaning => since.plus_ms(return_ms_max(machine)).0,

@@ -20,7 +20,7 @@ use crate::session::{Found, Session, SessionId};
 use crate::user::Role;
 use crate::wire::answer::Envelope;
 use crate::wire::envelope::{self, Data, Message};
-use crate::wire::handshake::{self, ACCEPTED, Proof};
+use crate::wire::handshake::{self, ACCEPTED, CAP_NOTICES, Proof};
 use crate::wire::{self, call};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -29,9 +29,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-
-/// A client that lists this in its hand-shake hears of every change of jobs and machines without asking again.
-const CAP_NOTICES: &str = "notices";
 
 thread_local! {
     /// Where the text of an answer is built before it is framed.

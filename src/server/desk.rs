@@ -404,6 +404,11 @@ impl Desk {
     }
 }
 
+/// What is said of a wish that was not kept. After anything but a lack of room only the next start can tell
+/// whether it was.
 fn not_kept(error: &JournalError) -> Fault {
-    Fault::new(Code::NOT_KEPT, format!("{error}; nothing was changed, try again"))
+    match error {
+        JournalError::Full(_) => Fault::new(Code::NOT_KEPT, format!("{error}; nothing was changed, try again")),
+        _ => Fault::new(Code::INTERNAL, format!("{error}; the server stops, and whether this was kept is known at its next start")),
+    }
 }

@@ -8,23 +8,17 @@ use super::hasher::Hasher;
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::error::{Code, Fault};
+use crate::service::about::{CORE_VERSION, DATA_VERSION};
 use crate::user::lockout::{self, Lockout};
 use crate::wire::envelope::Command;
 use crate::wire::frame::FrameLimits;
-use crate::wire::handshake::{Greeting, Versions};
+use crate::wire::handshake::{CAPABILITIES, Greeting, PROTOCOL, Versions};
 use async_channel::{Receiver, Sender};
 use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-/// The revision of the native protocol.
-pub const PROTOCOL: u32 = 1;
-
-/// What this server understands beyond the protocol of old.
-pub const CAPABILITIES: &[&str] = &["ids", "events", "waits", "multi_member"];
 
 /// What a connection is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -259,15 +253,5 @@ impl House {
 
 /// The versions every client is told.
 pub fn versions() -> Versions {
-    let part = |text: &str| text.parse().unwrap_or(0);
-    Versions {
-        core: [part(env!("CARGO_PKG_VERSION_MAJOR")), part(env!("CARGO_PKG_VERSION_MINOR")), part(env!("CARGO_PKG_VERSION_PATCH"))],
-        db: [1, 0, 0],
-        torrent: [0, 0, 0],
-    }
-}
-
-/// The file a first administrator's password is written to.
-pub fn first_password_file(data_dir: &std::path::Path) -> PathBuf {
-    data_dir.join("admin-password")
+    Versions { core: CORE_VERSION, db: DATA_VERSION, torrent: [0, 0, 0] }
 }

@@ -35,12 +35,14 @@ mod conversation;
 mod errand;
 mod hardware;
 mod listener;
+mod local_access;
 mod login;
 mod quick;
 mod reload;
 mod signs;
 
 pub use house::{ConfigSource, End, LogLevel};
+pub use local_access::LocalAccess;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -77,6 +79,8 @@ pub struct Setup {
     pub log: Arc<dyn LogLevel>,
     /// Where the password of the first administrator is written; none keeps it from being made.
     pub first_password: Option<PathBuf>,
+    /// The data directory, in which `LocalAccess` is written; none for no such access.
+    pub local_access: Option<PathBuf>,
 }
 
 /// A server that listens.
@@ -87,6 +91,8 @@ pub struct Server {
     desk: std::thread::JoinHandle<Result<(), JournalError>>,
     /// The first administrator's password, when one was made just now.
     pub first_password: Option<String>,
+    /// The file that lets those in who may read the data; gone with the server.
+    local_access: Option<local_access::Granted>,
 }
 
 /// Why a server did not open, or did not end well.
@@ -104,7 +110,7 @@ impl std::error::Error for ServerError {}
 impl Server {
     /// Replays the journal, starts the desk and the controllers, and opens the doors.
     pub async fn open(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { config, source, mut journal, clock, log, first_password } = setup;
+        let Setup { config, source, mut journal, clock, log, first_password, local_access } = setup;
         let mut lab = replayed(journal.as_mut(), &config)?;
         let resumed = lab.resume(clock.now());
         let herald = Herald::new(crate::notice::Limits {
@@ -121,11 +127,15 @@ impl Server {
         let listen = config.native.listen.clone();
         let house = Arc::new(House::new(Parts { clock, counter, hardware, hasher, config, source, log }));
         let desk = start_desk(desk, &house)?;
-        let mut server = Server { house, address: None, doors: Vec::new(), desk, first_password: None };
+        let mut server = Server { house, address: None, doors: Vec::new(), desk, first_password: None, local_access: None };
         server.house.hardware.resume(resumed);
         server.configure(&machines).await?;
         server.first_password = server.make_first_user(first_password).await?;
         server.open_native(listen).await?;
+        if let (Some(data_dir), Some(address)) = (local_access, server.address) {
+            let opened = LocalAccess::open(&server.house, &data_dir, address);
+            server.local_access = Some(opened.map_err(|error| ServerError(format!("{}: {error}", data_dir.display())))?);
+        }
         Ok(server)
     }
 

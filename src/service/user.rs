@@ -25,7 +25,7 @@ const NAME: ArgType = ArgType::Name(NAME_BYTES_MAX);
 const USER: Arg = Arg::needed("user", NAME, "The user.");
 
 /// A new password.
-const PASSWORD: Arg = Arg::needed("password", ArgType::Secret, "The password, 8 to 1024 bytes.");
+const PASSWORD: Arg = Arg::needed("password", ArgType::Secret, "The password, 1 to 1024 bytes.");
 
 /// The functions of this service.
 pub static FUNCTIONS: &[Function] = &[

@@ -12,6 +12,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The revision of the protocol: native.md.
+pub const PROTOCOL: u32 = 1;
+
+/// What a server understands beyond the protocol of old: ids in messages, and notices for who asks in the hand-shake.
+pub const CAPABILITIES: &[&str] = &["ids", CAP_NOTICES];
+
+/// A client that lists this in its hand-shake hears of every change of jobs and machines.
+pub const CAP_NOTICES: &str = "notices";
+
 /// The data of the answer that lets a client in.
 pub const ACCEPTED: &str = "Authenticated";
 

@@ -275,25 +275,19 @@ fn users_are_changed_while_the_server_is_stopped_and_while_it_runs() {
     let dir = Dir::new("offline");
     let config = dir.file("config.toml", LAB);
     let password = dir.file("password", "secret");
-    let (running, address) = serve(&dir, &config);
+    let (running, _) = serve(&dir, &config);
     let data = dir.path("data");
-    let beside = |args: &[&str], server: Option<std::net::SocketAddr>| {
-        let mut command = command(args);
-        command.args(["--config", &config, "--data-dir", &data]);
-        if let Some(server) = server {
-            command.env("BERTH_SERVER", server.to_string());
-        }
-        run(&mut command)
-    };
-    let added = beside(&["user", "add", "ada", "--password-file", &password], Some(address));
+    // Neither the server's address nor an administrator is named.
+    let beside = |args: &[&str]| run(command(args).args(["--config", &config, "--data-dir", &data]));
+    let added = beside(&["user", "add", "ada", "--password-file", &password]);
     assert_eq!(added.status, 0, "{added:?}");
     running.signal(Signal::TERM);
     assert_eq!(running.ended(), 0);
-    let added = beside(&["user", "add", "bob", "--role", "admin", "--password-file", &password], None);
+    let added = beside(&["user", "add", "bob", "--role", "admin", "--password-file", &password]);
     assert_eq!(added.status, 0, "{added:?}");
-    let again = beside(&["user", "add", "bob", "--password-file", &password], None);
+    let again = beside(&["user", "add", "bob", "--password-file", &password]);
     assert_eq!(again.status, 3, "{again:?}");
-    let users = beside(&["user", "list"], None);
+    let users = beside(&["user", "list"]);
     assert!(users.out.contains("ada    user") && users.out.contains("bob    admin"), "{users:?}");
     let (running, address) = serve(&dir, &config);
     for user in ["ada", "bob"] {

@@ -82,6 +82,7 @@ impl House {
             clock: clock.clone(),
             log: Arc::new(Quiet),
             first_password: Some(secret.clone()),
+            local_access: None,
         };
         let server = async_std::task::block_on(Server::open(setup)).expect("the house opens");
         std::fs::remove_file(secret).ok();

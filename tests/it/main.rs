@@ -7,5 +7,8 @@ mod fake_server;
 mod house;
 mod program;
 mod run;
+mod scripts;
+mod simulator;
 mod socket;
+mod tidy;
 mod transcripts;

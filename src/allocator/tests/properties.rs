@@ -20,14 +20,22 @@ fn some(count: usize, percent: u32) -> impl Strategy<Value = Vec<bool>> {
 
 /// A machine up to 6 x 5 triads in any state.
 pub fn models() -> impl Strategy<Value = Model> {
+    models_of((1..=6u32, 1..=5u32))
+}
+
+/// A machine with columns of more than one word, or with strips of columns, in any state.
+fn long_models() -> impl Strategy<Value = Model> {
+    prop_oneof![models_of((1..=2u32, 60..=70u32)), models_of((15..=34u32, 1..=3u32))]
+}
+
+/// A machine of one of these sizes in any state.
+fn models_of(sizes: impl Strategy<Value = (u32, u32)>) -> impl Strategy<Value = Model> {
     let shares = (share(), share(), share(), share());
-    let states =
-        ((1..=6u32, 1..=5u32), shares).prop_flat_map(|((width, height), (dead, links, out, taken))| {
-            let boards = (width * height * 3) as usize;
-            let states =
-                (some(boards, dead), some(boards * 6, links), some(boards, out), some(boards, taken));
-            (Just(Model::new(width, height)), states)
-        });
+    let states = (sizes, shares).prop_flat_map(|((width, height), (dead, links, out, taken))| {
+        let boards = (width * height * 3) as usize;
+        let states = (some(boards, dead), some(boards * 6, links), some(boards, out), some(boards, taken));
+        (Just(Model::new(width, height)), states)
+    });
     states.prop_map(|(mut model, (dead, links, out, taken))| {
         let chosen = |flags: &[bool]| {
             model.all_boards().zip(flags.to_vec()).filter(|(_, set)| *set).map(|(board, _)| board).collect()
@@ -58,6 +66,19 @@ pub fn requests() -> impl Strategy<Value = Request> {
             require_torus,
         },
     )
+}
+
+/// Any request for a machine of this size, with a part of its width and height or of its boards in percent.
+fn scaled(torus: Torus, request: Request, (width, height): (u32, u32)) -> Request {
+    let part = |whole: u32, percent: u32| (whole * percent).div_ceil(100);
+    let size = match request.size {
+        Size::Triads { .. } => {
+            Size::Triads { width: part(torus.width, width), height: part(torus.height, height) }
+        }
+        Size::Count(_) => Size::Count(part(torus.board_count(), width * height / 100)),
+        size => size,
+    };
+    Request { size, ..request }
 }
 
 /// A hold somewhere on a machine: on a rectangle, or on a lone board.
@@ -134,6 +155,32 @@ proptest! {
             later.taken.retain(|board| !hold.contains(model.torus.index(*board)));
             later.out.retain(|board| !hold.boards().any(|held| held == model.torus.index(*board)));
             prop_assert!(later.build().find(&request, &[]).is_some());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn long_machines_are_searched_as_well(
+        mut model in long_models(),
+        requests in prop::collection::vec((requests(), (1..=100u32, 1..=100u32)), 4),
+        (corner, lone) in ((any::<Index>(), any::<Index>()), any::<bool>()),
+    ) {
+        let machine = model.build();
+        let unheld = model.clone();
+        let hold = add_hold(&mut model, corner, lone);
+        for (request, parts) in requests {
+            let request = scaled(model.torus, request, parts);
+            for (model, holds) in [(&unheld, &[][..]), (&model, &[&hold])] {
+                let placement = machine.find(&request, holds);
+                prop_assert_eq!(placement.is_some(), model.has_place(&request), "{:?}", request);
+                if let Some(placement) = placement {
+                    model.check_grant(&request, &placement.boards, placement.region);
+                }
+            }
+            prop_assert_eq!(machine.possible(&request).is_ok(), model.idle().has_place(&request), "{:?}", request);
         }
     }
 }

@@ -96,9 +96,13 @@ impl Busy {
     fn measure(&mut self, name: &str, request: &Request) {
         let (mut finds, mut takes, mut found) = (Vec::new(), Vec::new(), 0);
         for _ in 0..ROUNDS {
-            let start = Instant::now();
-            let placement = self.machine.find(request, &[]);
-            finds.push(start.elapsed());
+            // The best of three: the answer is the same each time, the interruptions are not.
+            let find = || {
+                let start = Instant::now();
+                (self.machine.find(request, &[]), start.elapsed())
+            };
+            let (placement, first) = find();
+            finds.push(first.min(find().1).min(find().1));
             if let Some(placement) = placement {
                 found += 1;
                 let start = Instant::now();

@@ -26,7 +26,7 @@ impl DataDir {
     /// Makes the directory if there is none, for its owner alone, and takes it.
     pub fn claim(path: &Path) -> Result<DataDir, JournalError> {
         let unusable = |doing: &str, error: io::Error| unusable(path, doing, &error);
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| unusable("made", e))?;
+        make(path).map_err(|e| unusable("made", e))?;
         let meta = path.metadata().map_err(|e| unusable("looked at", e))?;
         check_owner(path, &meta, rustix::process::geteuid().as_raw())?;
         let lock = open_file(&path.join(LOCK_FILE)).map_err(|e| unusable("written", e))?;
@@ -57,6 +57,19 @@ impl DataDir {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         probed.is_err_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded))
     }
+}
+
+/// Makes a directory that is there after a crash too, which one is only when the directories above it were written.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for above in path.canonicalize()?.ancestors().skip(1) {
+        // One that must not be read was there before us.
+        let _ = File::open(above).and_then(|above| above.sync_all());
+    }
+    Ok(())
 }
 
 /// Opens a file to read and write, made for the owner alone if there is none.

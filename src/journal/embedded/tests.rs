@@ -151,6 +151,12 @@ fn damage_names_the_fact() {
         ("DELETE FROM fact WHERE seq > 17", "fact 18 ", "is missing, and 20 facts were kept"),
         ("DELETE FROM fact", "fact 1 ", "is missing, and 20 facts were kept"),
         ("UPDATE fact SET seq = -5 WHERE seq = 5", "fact 1 ", "it is missing"),
+        ("UPDATE fact SET seq = -seq", "the last fact", "has the number -1"),
+        (
+            "UPDATE fact SET seq = 9223372036854775807 WHERE seq = 20",
+            "fact 20 ",
+            "there is 9223372036854775807",
+        ),
         ("UPDATE mark SET seq = 3", "mark", "checksum"),
     ];
     for (sql, which, why) in cases {
@@ -207,6 +213,7 @@ fn a_full_disk_refuses_keeps_what_it_has_and_recovers() {
     for _ in 0..3 {
         assert!(matches!(journal.append(&facts[kept..kept + 50]), Err(JournalError::Full(_))));
         assert_eq!(replay(&mut journal).unwrap(), facts[..kept], "nothing of the refused batch");
+        assert_eq!(Image::of(scratch.path()).replayed().unwrap(), facts[..kept], "nor after a crash");
     }
     room(&journal, pages + 200);
     journal.append(&facts[kept..kept + 50]).unwrap();
@@ -233,11 +240,14 @@ fn a_full_file_system_refuses_keeps_what_it_has_and_recovers() {
         }
     };
     assert!(matches!(full, JournalError::Full(_)), "{full}");
-    // Smaller batches may still fit; what is refused is refused whole.
+    // Smaller batches may still fit; what is refused is refused whole, also when a crash follows.
     for batch in facts.chunks(5).cycle().take(200) {
         match journal.append(batch) {
             Ok(()) => kept.extend_from_slice(batch),
             Err(error) => assert!(matches!(error, JournalError::Full(_)), "{error}"),
+        }
+        if kept.len() % 20 == 0 {
+            assert!(Image::of(&dir).replayed().unwrap() == kept);
         }
     }
     assert!(replay(&mut journal).unwrap() == kept);

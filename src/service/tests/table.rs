@@ -543,7 +543,7 @@ fn users() -> Vec<Rows> {
                 "admin",
                 C::BAD_PASSWORD,
                 &[
-                    r#"{"user": "eve", "password": "1234567"}"#,
+                    r#"{"user": "eve", "password": ""}"#,
                     &long(r#"{"user": "eve", "password": ""#, 1025, r#""}"#),
                 ],
             )

@@ -34,7 +34,7 @@ fn greeting() -> Greeting {
         version: Versions { core: [0, 1, 0], db: [0, 1, 0], torrent: [0, 0, 0] },
         guest_allowed: true,
         protocol: 1,
-        capabilities: vec!["ids", "push"],
+        capabilities: crate::wire::handshake::CAPABILITIES.to_vec(),
         limits: BTreeMap::from([("calls_max", 1000), ("frame_bytes_max", 16_777_216)]),
     }
 }

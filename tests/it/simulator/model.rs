@@ -1,0 +1,341 @@
+//! What must be true if the facts are: a second account of the lab, kept from the facts alone, in plain sets.
+
+use super::rules;
+use berth::allocator::BoardIndex;
+use berth::clock::Moment;
+use berth::lab::board::BoardState;
+use berth::lab::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark};
+use berth::lab::job::{JobSpec, JobState};
+use berth::lab::machine::MachineSpec;
+use berth::lab::view::{BoardFilter, Query, View};
+use berth::lab::{Lab, Options};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A job as the facts tell it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What it wants.
+    pub spec: Arc<JobSpec>,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was queued.
+    pub created: Moment,
+    /// When its present boards were lent to it.
+    pub granted: Moment,
+    /// Since when its boards are being switched.
+    pub switching: Moment,
+    /// Of which grant its boards are.
+    grant: Grant,
+}
+
+/// A machine as the facts tell it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What it is made of.
+    pub spec: Arc<MachineSpec>,
+    /// Boards that count as dead.
+    pub dead: BTreeSet<BoardIndex>,
+    /// Boards an operator declared dead.
+    dead_by_word: BTreeSet<BoardIndex>,
+    /// Boards out of service, and since when they are being tested.
+    pub out: BTreeMap<BoardIndex, Option<Moment>>,
+    /// Boards that are lent, to whom.
+    pub lent: BTreeMap<BoardIndex, JobId>,
+    /// Boards on their way back: since when, and when they are cool.
+    pub returning: BTreeMap<BoardIndex, (Moment, Option<Moment>)>,
+    /// What operators and the configuration want of boards that are lent.
+    pub marks: BTreeMap<BoardIndex, (Mark, Arc<str>)>,
+    /// Who reported which boards.
+    pub reports: BTreeMap<BoardIndex, BTreeSet<Arc<str>>>,
+    /// The longest that an order may have been allowed to take.
+    order_ms_max: u64,
+}
+
+/// The second account.
+#[derive(Clone, Default)]
+pub struct Model {
+    /// The machines, in order.
+    pub machines: Vec<Machine>,
+    /// The jobs that were ever queued.
+    pub jobs: BTreeMap<JobId, Job>,
+    last_grant: Grant0,
+}
+
+/// The last grant number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant0(Grant);
+
+impl Default for Grant0 {
+    fn default() -> Grant0 {
+        Grant0(Grant(0))
+    }
+}
+
+impl Machine {
+    fn new(spec: &Arc<MachineSpec>) -> Machine {
+        let order_ms_max = spec.order_ms_max;
+        Machine {
+            dead: spec_dead(spec),
+            spec: spec.clone(),
+            dead_by_word: BTreeSet::new(),
+            out: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            returning: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            order_ms_max,
+        }
+    }
+
+    fn is_held(&self, board: BoardIndex) -> bool {
+        self.lent.contains_key(&board) || self.returning.contains_key(&board)
+    }
+
+    /// Whether a board can be lent now.
+    pub fn is_free(&self, board: BoardIndex) -> bool {
+        !self.is_held(board) && !self.out.contains_key(&board) && !self.dead.contains(&board)
+    }
+
+    fn change(&mut self, spec: &Arc<MachineSpec>) {
+        let (before, after) = (spec_dead(&self.spec), spec_dead(spec));
+        self.spec = spec.clone();
+        self.order_ms_max = self.order_ms_max.max(spec.order_ms_max);
+        for board in before.difference(&after) {
+            if self.marks.get(board).is_some_and(|(_, by)| by.starts_with('/')) {
+                self.marks.remove(board);
+            }
+            if !self.dead_by_word.contains(board) {
+                self.dead.remove(board);
+            }
+        }
+        for board in after.difference(&before) {
+            self.reports.remove(board);
+            self.out.remove(board);
+            match self.is_held(*board) {
+                true => drop(self.marks.insert(*board, (Mark::Dead, "/".into()))),
+                false => drop(self.dead.insert(*board)),
+            }
+        }
+    }
+
+    fn set(&mut self, board: BoardIndex, mark: Mark, by: &str) {
+        assert!(!self.is_held(board), "{board:?} was set to {mark:?} while somebody had it");
+        self.out.remove(&board);
+        self.dead.remove(&board);
+        self.dead_by_word.remove(&board);
+        self.marks.remove(&board);
+        self.reports.remove(&board);
+        match mark {
+            Mark::Free => {}
+            Mark::Maintenance => drop(self.out.insert(board, None)),
+            Mark::Dead => drop(self.dead.insert(board)),
+        }
+        if mark == Mark::Dead && !by.starts_with('/') {
+            self.dead_by_word.insert(board);
+        }
+    }
+
+    /// How long boards may take to come back.
+    pub fn return_ms_max(&self) -> u64 {
+        self.spec.order_ms_max + self.spec.settle_ms
+    }
+}
+
+fn spec_dead(spec: &MachineSpec) -> BTreeSet<BoardIndex> {
+    let dead = spec.triads().map(|torus| torus.dead_boards.iter().map(|dead| torus.torus().index(*dead)).collect());
+    dead.unwrap_or_default()
+}
+
+impl Model {
+    /// A machine by name.
+    pub fn machine(&mut self, name: &MachineName) -> &mut Machine {
+        let known = self.machines.iter_mut().find(|machine| machine.spec.name == *name);
+        known.unwrap_or_else(|| panic!("a fact about the unknown machine {name}"))
+    }
+
+    fn job(&mut self, job: JobId) -> &mut Job {
+        self.jobs.get_mut(&job).unwrap_or_else(|| panic!("a fact about the unknown job {job}"))
+    }
+
+    /// Takes a fact in, if it may follow those before.
+    pub fn take(&mut self, fact: &Fact, options: &Options) {
+        let at = fact.at;
+        match &fact.event {
+            Event::MachineAdded { spec, position } => self.machines.insert(*position, Machine::new(spec)),
+            Event::MachineChanged { spec, position } => {
+                let known = self.machines.iter().position(|machine| machine.spec.name == spec.name);
+                let mut machine = self.machines.remove(known.expect("a machine that changed was there"));
+                machine.change(spec);
+                self.machines.insert(*position, machine);
+            }
+            Event::MachineRemoved { machine } => {
+                assert!(self.machine(machine).lent.is_empty(), "{machine} left with jobs on it");
+                self.machines.retain(|known| known.spec.name != *machine);
+            }
+            Event::JobQueued { job, spec } => {
+                let last = self.jobs.last_key_value().map_or(0, |(id, _)| id.0);
+                assert_eq!(job.0, last + 1, "numbers of jobs follow each other");
+                let (spec, state) = (spec.clone(), JobState::Queued);
+                let new = Job { spec, state, created: at, granted: at, switching: at, grant: Grant(0) };
+                self.jobs.insert(*job, new);
+            }
+            Event::JobGranted { job, grant, machine, boards, region } => {
+                rules::check_grant(self, fact, *job, machine, boards, *region, options);
+                self.new_grant(*grant);
+                let machine = self.machine(machine);
+                for board in boards.iter() {
+                    assert!(machine.is_free(*board), "{board:?} was lent and was not free");
+                    machine.lent.insert(*board, *job);
+                }
+                let known = self.job(*job);
+                assert_eq!(known.state, JobState::Queued);
+                (known.state, known.granted, known.switching, known.grant) = (JobState::Power, at, at, *grant);
+            }
+            Event::JobReady { job, .. } => {
+                assert_eq!(self.job(*job).state, JobState::Power);
+                self.job(*job).state = JobState::Ready;
+            }
+            Event::JobPowering { job, .. } => {
+                assert!(matches!(self.job(*job).state, JobState::Power | JobState::Ready));
+                (self.job(*job).state, self.job(*job).switching) = (JobState::Power, at);
+            }
+            Event::JobRequeued { job, .. } => self.end(*job, JobState::Queued, at),
+            Event::JobDestroyed { job, .. } => self.end(*job, JobState::Destroyed, at),
+            _ => self.take_board(fact),
+        }
+    }
+
+    fn new_grant(&mut self, grant: Grant) {
+        assert!(Grant0(grant) > self.last_grant, "grant {grant:?} after {:?}", self.last_grant);
+        self.last_grant = Grant0(grant);
+    }
+
+    fn end(&mut self, job: JobId, state: JobState, at: Moment) {
+        let known = self.job(job);
+        assert_ne!(known.state, JobState::Destroyed, "job {job} ended twice");
+        known.state = state;
+        for machine in &mut self.machines {
+            let boards: Vec<_> = machine.lent.iter().filter(|(_, holder)| **holder == job).map(|(b, _)| *b).collect();
+            for board in boards {
+                machine.lent.remove(&board);
+                machine.returning.insert(board, (at, None));
+            }
+        }
+    }
+
+    fn take_board(&mut self, fact: &Fact) {
+        let at = fact.at;
+        match &fact.event {
+            Event::BoardsCleaned { machine, boards, free_at, .. } => {
+                let machine = self.machine(machine);
+                for board in boards {
+                    let (_, cool) = machine.returning.get_mut(board).expect("what was cleaned was on its way back");
+                    assert_eq!(*cool, None, "{board:?} was cleaned twice");
+                    *cool = Some(*free_at);
+                    if *free_at <= at {
+                        machine.returning.remove(board);
+                    }
+                }
+            }
+            Event::BoardsFreed { machine, boards } => {
+                for board in boards {
+                    let back = self.machine(machine).returning.remove(board);
+                    assert!(back.is_some_and(|(_, cool)| cool.is_some_and(|cool| cool <= at)), "{board:?} is hot");
+                }
+            }
+            Event::BoardQuarantined { board, .. } => {
+                let machine = self.machine(&board.machine);
+                machine.lent.remove(&board.board);
+                machine.returning.remove(&board.board);
+                machine.reports.remove(&board.board);
+                machine.out.insert(board.board, None);
+            }
+            Event::BoardTested { board, order } => {
+                self.new_grant(order.grant);
+                let testing = self.machine(&board.machine).out.get_mut(&board.board);
+                let testing = testing.expect("only a board that is out of use is tested");
+                assert_eq!(testing.replace(at), None, "{board:?} was tested twice at a time");
+            }
+            _ => self.take_word(fact),
+        }
+    }
+
+    fn take_word(&mut self, fact: &Fact) {
+        match &fact.event {
+            Event::BoardReported { board: BoardRef { machine, board }, by, .. } => {
+                self.machine(machine).reports.entry(*board).or_default().insert(by.clone());
+            }
+            Event::BoardMarked { board: BoardRef { machine, board }, mark, by, .. } => {
+                let machine = self.machine(machine);
+                match mark {
+                    Mark::Free => {
+                        machine.marks.remove(board);
+                        machine.reports.remove(board);
+                    }
+                    _ => drop(machine.marks.insert(*board, (*mark, by.clone()))),
+                }
+            }
+            Event::BoardSet { board: BoardRef { machine, board }, mark, by, .. } => {
+                self.machine(machine).set(*board, *mark, by);
+            }
+            _ => {}
+        }
+    }
+
+    /// After a restart every order has its whole time again.
+    pub fn restart(&mut self, now: Moment) {
+        self.jobs.values_mut().for_each(|job| job.switching = now);
+        for machine in &mut self.machines {
+            machine.order_ms_max = machine.order_ms_max.max(machine.spec.order_ms_max);
+            machine.out.values_mut().flatten().for_each(|since| *since = now);
+        }
+    }
+
+    /// The lab says of every job and every board what the facts say.
+    pub fn compare(&self, lab: &Lab) {
+        for (id, job) in &self.jobs {
+            let state = lab.state_of(*id);
+            let forgotten = state == JobState::Unknown && job.state == JobState::Destroyed;
+            assert!(state == job.state || forgotten, "job {id} is {state:?} and should be {:?}", job.state);
+        }
+        let Ok(View::Boards(boards)) = lab.see(&Query::Boards(BoardFilter::default())) else { panic!("no boards") };
+        let mut seen = boards.iter();
+        for machine in &self.machines {
+            for board in (0..machine.spec.board_count()).map(BoardIndex) {
+                let view = seen.next().expect("the lab lists all boards");
+                assert_eq!((&view.machine, &view.name), (&machine.spec.name, &machine.spec.board_name(board)));
+                let right = match view.state {
+                    BoardState::Free => machine.is_free(board),
+                    BoardState::Lent => machine.lent.get(&board) == view.holder.as_ref().map(|(job, _)| job),
+                    BoardState::Cleaning => machine.returning.contains_key(&board),
+                    BoardState::Dead => machine.dead.contains(&board),
+                    _ => machine.out.contains_key(&board),
+                };
+                assert!(right, "{} is {:?}; the facts say {machine:?}", machine.spec.board_text(board), view.state);
+            }
+        }
+    }
+
+    /// Nothing has been on its way for longer than it may. `restarted` is when orders were last given anew.
+    pub fn check_deadlines(&self, now: Moment, restarted: Moment) {
+        let late = |since: Moment, ms: u64| now > since.max(restarted).plus_ms(ms);
+        for machine in &self.machines {
+            let ms = machine.order_ms_max;
+            for (board, (since, cool)) in &machine.returning {
+                let late = cool.map_or(late(*since, ms), |cool| now >= cool);
+                assert!(!late, "{board:?} of {} never comes back", machine.spec.name);
+            }
+            for (board, since) in machine.out.iter().filter_map(|(board, since)| Some((board, (*since)?))) {
+                assert!(!late(since, ms), "the test of {board:?} of {} never ends", machine.spec.name);
+            }
+            for job in machine.lent.values() {
+                let known = &self.jobs[job];
+                let late = known.state == JobState::Power && late(known.switching, ms);
+                assert!(!late, "job {job} is switched for ever");
+                let over = known.spec.lease_ms.is_some_and(|ms| now >= known.granted.plus_ms(ms));
+                assert!(!over, "job {job} has outlived its lease");
+            }
+        }
+    }
+}

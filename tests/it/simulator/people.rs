@@ -1,0 +1,194 @@
+//! People with all sorts of wishes, and configurations that change under them.
+
+use super::chance::Chance;
+use berth::allocator::link::Link;
+use berth::allocator::torus::Triad;
+use berth::lab::command::{Caller, Command};
+use berth::lab::fact::{JobId, Mark, SessionEnd, SessionKey};
+use berth::lab::job::{JobSpec, Want};
+use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
+use berth::lab::view::BoardAddress;
+use berth::user::{Phc, Role, UserName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The people, with their roles: the first are the most powerful.
+const NAMES: [(&str, Role); 6] = [
+    ("root", Role::Admin),
+    ("op", Role::Operator),
+    ("ada", Role::User),
+    ("bob", Role::User),
+    ("carl", Role::User),
+    ("guest", Role::Guest),
+];
+
+/// Somebody.
+pub fn somebody(chance: &mut Chance) -> Caller {
+    let (name, role) = chance.one_of(&NAMES);
+    Caller { user: user(name), role }
+}
+
+fn user(name: &str) -> UserName {
+    UserName::parse_or_guest(name).expect("the names are well formed")
+}
+
+/// A wish of somebody. `jobs` are numbers of jobs somebody knows of.
+pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Command {
+    let job = chance.pick(jobs).copied().unwrap_or(JobId(1));
+    match chance.below(100) {
+        0..=44 => Command::CreateJob(request(who, machines, chance)),
+        45..=64 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
+        65..=76 => Command::PowerJob { job, power: chance.percent(50) },
+        77..=82 => Command::ReportBoard { board: board(machines, chance), reason: "hot".into() },
+        83..=88 => {
+            let mark = chance.one_of(&[Mark::Free, Mark::Free, Mark::Maintenance, Mark::Dead]);
+            Command::MarkBoard { board: board(machines, chance), mark, reason: "checked".into() }
+        }
+        89..=90 => Command::RetestBoard { board: board(machines, chance) },
+        91 => Command::SetService { accept: chance.percent(80), reason: "lunch".into() },
+        _ => office(chance),
+    }
+}
+
+fn office(chance: &mut Chance) -> Command {
+    let user = user(chance.one_of(&NAMES).0);
+    let role = chance.one_of(&Role::ALL);
+    let session = SessionKey(u128::from(chance.below(30)));
+    match chance.below(8) {
+        0 => Command::CreateUser { user, role, phc: Phc::dummy() },
+        1 => Command::SetRole { user, role },
+        2 => Command::SetPassword { user, phc: Phc::dummy() },
+        3 => Command::DeleteUser { user },
+        4 => Command::EndSession { session, why: SessionEnd::LoggedOut },
+        _ => Command::OpenSession { session, user, role, client: "sim".into(), span_ms: 1000 },
+    }
+}
+
+fn request(who: &Caller, machines: &[Arc<MachineSpec>], chance: &mut Chance) -> JobSpec {
+    let machine = chance.pick(machines).cloned();
+    let named = chance.percent(40);
+    let mut spec = JobSpec::new(who.user.as_str(), want(machine.as_deref(), named, chance));
+    spec.machine = machine.filter(|_| named).map(|machine| machine.name.clone());
+    spec.tags = chance.one_of(&[&["default"][..], &["default"], &["default"], &[], &["red"]]).iter().copied().map(Arc::from).collect();
+    spec.kind = chance.one_of(&[None, None, None, Some("spinnaker"), Some("burn")]).map(Arc::from);
+    spec.keepalive_ms = chance.one_of(&[None, Some(30_000), Some(200_000)]);
+    spec.lease_ms = chance.one_of(&[None, None, Some(10_000), Some(60_000), Some(300_000)]);
+    spec.priority = chance.one_of(&[0, 0, 0, 0, -1, 1]);
+    spec.min_ratio = chance.one_of(&[0.0, 0.0, 0.5, 1.0]);
+    spec.max_dead_boards = chance.one_of(&[None, None, Some(0), Some(1)]);
+    spec.max_dead_links = chance.one_of(&[None, None, Some(0), Some(2)]);
+    spec.require_torus = chance.percent(3);
+    spec
+}
+
+/// Boards somebody might want, mostly such as there are.
+fn want(machine: Option<&MachineSpec>, named: bool, chance: &mut Chance) -> Want {
+    let boards = machine.map_or(1, |machine| u64::from(machine.board_count()));
+    match (machine.map(|machine| &machine.shape), chance.below(10)) {
+        (_, 0..=3) => Want::Boards(1),
+        (_, 4..=6) => Want::Boards(chance.within(1, boards) as u32),
+        (Some(Shape::Triads(torus)), 7..=8) => Want::Triads {
+            width: chance.within(1, u64::from(torus.width)) as u32,
+            height: chance.within(1, u64::from(torus.height)) as u32,
+        },
+        (Some(Shape::Triads(torus)), _) => {
+            let Triad { x, y, z } = triad(torus.width, torus.height, chance);
+            Want::Exact { x, y, z }
+        }
+        (Some(Shape::Pool { serials }), _) if named => {
+            let count = chance.within(1, 3.min(boards.max(1)));
+            Want::Serials((0..count).filter_map(|_| chance.pick(serials).cloned()).collect())
+        }
+        _ => Want::Boards(chance.below(4) as u32),
+    }
+}
+
+fn triad(width: u32, height: u32, chance: &mut Chance) -> Triad {
+    let (x, y) = (chance.below(u64::from(width)), chance.below(u64::from(height)));
+    Triad::new(x as u32, y as u32, chance.below(3) as u32)
+}
+
+fn board(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> BoardAddress {
+    let Some(machine) = chance.pick(machines) else {
+        return BoardAddress::Serial { machine: None, serial: "0".into() };
+    };
+    match &machine.shape {
+        Shape::Triads(torus) => {
+            let Triad { x, y, z } = triad(torus.width, torus.height, chance);
+            BoardAddress::Triad { machine: machine.name.clone(), x, y, z }
+        }
+        Shape::Pool { serials } => {
+            let serial = chance.pick(serials).cloned().unwrap_or_else(|| "0".into());
+            BoardAddress::Serial { machine: Some(machine.name.clone()), serial }
+        }
+    }
+}
+
+/// The machines a world begins with.
+pub fn machines(chance: &mut Chance) -> Vec<Arc<MachineSpec>> {
+    let count = chance.within(1, 3) as usize;
+    ["a", "b", "c"][..count].iter().map(|name| Arc::new(machine(name, chance))).collect()
+}
+
+/// The machines as somebody wants them from now on.
+pub fn rearranged(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Vec<Arc<MachineSpec>> {
+    let mut machines = machines.to_vec();
+    let at = chance.below(machines.len() as u64) as usize;
+    match chance.below(8) {
+        0 if machines.len() > 1 => drop(machines.remove(at)),
+        1 => {
+            let name = ["a", "b", "c", "d"].into_iter().find(|name| machines.iter().all(|m| *m.name != **name));
+            let position = chance.below(machines.len() as u64 + 1) as usize;
+            name.into_iter().for_each(|name| machines.insert(position, Arc::new(machine(name, chance))));
+        }
+        2 => {
+            let to = chance.below(machines.len() as u64) as usize;
+            machines.swap(at, to);
+        }
+        3 => machines[at] = Arc::new(machine(&machines[at].name.clone(), chance)),
+        _ => machines[at] = Arc::new(altered(&machines[at], chance)),
+    }
+    machines
+}
+
+/// The same boards, described otherwise.
+fn altered(machine: &MachineSpec, chance: &mut Chance) -> MachineSpec {
+    let mut spec = machine.clone();
+    let other = self::machine(&spec.name, chance);
+    (spec.tags, spec.kinds) = (other.tags, other.kinds);
+    (spec.settle_ms, spec.order_ms_max) = (other.settle_ms, other.order_ms_max);
+    if let Shape::Triads(torus) = &mut spec.shape {
+        (torus.dead_boards, torus.dead_links) = faults(torus.width, torus.height, chance);
+    }
+    spec
+}
+
+fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
+    let shape = match chance.percent(60) {
+        true => Shape::Triads(torus(chance)),
+        false => Shape::Pool { serials: (0..chance.within(1, 6)).map(|n| n.to_string().into()).collect() },
+    };
+    let words = |words: &[&str]| words.iter().copied().map(Arc::from).collect::<Vec<Arc<str>>>();
+    let tags = chance.one_of(&[&["default"][..], &["default", "red"], &["red"]]);
+    MachineSpec {
+        name: name.into(),
+        shape,
+        tags: words(tags).into_iter().collect::<BTreeSet<_>>(),
+        kinds: words(chance.one_of(&[&["spinnaker"][..], &["burn", "spinnaker"], &["burn"]])),
+        settle_ms: chance.one_of(&[0, 0, 5000]),
+        order_ms_max: chance.one_of(&[1000, 20_000]),
+    }
+}
+
+fn torus(chance: &mut Chance) -> TriadsSpec {
+    let (width, height) = chance.one_of(&[(1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (3, 3)]);
+    let (dead_boards, dead_links) = faults(width, height, chance);
+    let rule = PlaceRule { boards_per_frame: 24, frames_per_cabinet: 5, base: 0, strides: [0, 0x100, 8] };
+    TriadsSpec { width, height, dead_boards, dead_links, places: Places::Rule(rule), bmps: BTreeMap::new() }
+}
+
+fn faults(width: u32, height: u32, chance: &mut Chance) -> (Vec<Triad>, Vec<(Triad, Link)>) {
+    let boards = (0..chance.below(3)).map(|_| triad(width, height, chance)).collect();
+    let links = (0..chance.below(4)).map(|_| (triad(width, height, chance), chance.one_of(&Link::ALL))).collect();
+    (boards, links)
+}
