@@ -42,32 +42,50 @@ pub fn names_text(boards: &[BoardName]) -> String {
 /// `get_job` and `list_jobs`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct Job {
+    /// The number.
     pub job_id: u64,
+    /// For whom.
     pub owner: String,
+    /// The number of the state.
     pub state: u8,
+    /// The word for the state.
     pub state_name: String,
+    /// Whether its boards are on, or on their way there.
     pub power: Option<bool>,
+    /// When it was created.
     pub start_time: f64,
+    /// How long it lives without a sign of life, in seconds.
     pub keepalive: Option<f64>,
+    /// When it ends without another sign of life.
     pub lapses_at: Option<f64>,
+    /// How long its boards are lent at most, in seconds.
     pub lease: Option<f64>,
+    /// When they are taken back.
     pub lease_ends_at: Option<f64>,
+    /// Before whom in the queue.
     pub priority: i64,
+    /// What its boards are prepared as.
     pub kind: Option<String>,
-    pub kind_args: Value,
+    /// A line of text.
     pub note: String,
+    /// What was asked for, in words.
     pub want: String,
+    /// The tags a machine had to have.
     pub tags: Vec<String>,
+    /// The machine that was asked for.
     pub machine: Option<String>,
+    /// The machine its boards are of.
     pub allocated_machine_name: Option<String>,
+    /// Its boards.
     pub boards: Option<Vec<BoardName>>,
-    pub grant: Option<u64>,
+    /// When it had them.
     pub granted_at: Option<f64>,
+    /// How many jobs stand before it.
     pub ahead: Option<u64>,
-    pub attempts: u64,
+    /// Why it is over.
     pub reason: Option<String>,
+    /// When it was over.
     pub ended_at: Option<f64>,
 }
 
@@ -79,73 +97,92 @@ pub const READY: u8 = 3;
 /// `get_job_machine_info`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct JobMachine {
+    /// Chips along x.
     pub width: Option<u32>,
+    /// Chips along y.
     pub height: Option<u32>,
+    /// Chip and host of each board.
     pub connections: Option<Vec<([u32; 2], String)>>,
+    /// The machine.
     pub machine_name: Option<String>,
+    /// The boards.
     pub boards: Option<Vec<BoardName>>,
 }
 
 /// One entry of `job_history`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct Past {
+    /// When.
     pub at: f64,
-    pub event: String,
+    /// What happened.
     pub detail: String,
 }
 
 /// `explain_job`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct Explanation {
+    /// Everything in one sentence.
     pub sentence: String,
+    /// When it starts at the latest.
     pub starts_by: Option<f64>,
+    /// What it waits for, by machine.
     pub machines: Vec<Wait>,
 }
 
 /// What a job waits for on one machine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct Wait {
+    /// The machine.
     pub machine: String,
-    pub free_by: Option<f64>,
+    /// The boards that are not free.
     pub waits_for: Vec<Blocker>,
+    /// How many boards are out of use, by state.
     pub out_of_use: BTreeMap<String, u64>,
+    /// Why nothing can be had there.
     pub obstacle: Option<String>,
 }
 
 /// A board that a job waits for.
 #[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs)]
 pub struct Blocker {
+    /// The board.
     pub board: BoardName,
+    /// Its state.
     pub state: String,
+    /// The job that has it.
     pub job_id: Option<u64>,
+    /// Whose job that is.
     pub owner: Option<String>,
+    /// When it is free at the latest.
     pub until: Option<f64>,
 }
 
 /// `list_boards` and `get_board`.
 #[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs)]
 pub struct Board {
+    /// The machine.
     pub machine: String,
+    /// The board.
     pub board: BoardName,
+    /// Its state.
     pub state: String,
+    /// Since when.
     #[serde(default)]
     pub since: Option<f64>,
+    /// Why it is in this state.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The job that has it.
     #[serde(default)]
     pub job_id: Option<u64>,
+    /// Whose job that is.
     #[serde(default)]
     pub owner: Option<String>,
+    /// Where it answers.
     #[serde(default)]
     pub host: Option<String>,
 }
@@ -153,68 +190,94 @@ pub struct Board {
 /// `list_machines` and `get_machine`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct Machine {
+    /// The name.
     pub name: String,
+    /// `triads` or `pool`.
     pub shape: String,
+    /// What jobs can ask for it by.
     pub tags: Vec<String>,
+    /// What its boards can be prepared as.
     pub kinds: Vec<String>,
+    /// Triads along x.
     pub width: Option<u32>,
+    /// Triads along y.
     pub height: Option<u32>,
-    pub dead_boards: Vec<[u32; 3]>,
+    /// Links that do not work: x, y, z, direction.
     pub dead_links: Vec<[u32; 4]>,
+    /// How many boards there are, in all and by state.
     pub boards: BTreeMap<String, u64>,
+    /// The boards, of one machine that was asked for.
     pub board_list: Vec<Board>,
 }
 
 /// `where_is`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct Place {
+    /// The machine.
     pub machine: String,
+    /// The board: x, y, z.
     pub logical: Vec<u32>,
+    /// Where it stands: cabinet, frame, board.
     pub physical: Vec<u32>,
+    /// The chip in the machine.
     pub chip: Vec<u32>,
+    /// The chip on its board.
     pub board_chip: Vec<u32>,
+    /// The job that has the board.
     pub job_id: Option<u64>,
+    /// The chip in the job.
     pub job_chip: Option<Vec<u32>>,
 }
 
 /// One entry of `list_users`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct UserRow {
+    /// The name.
     pub user: String,
+    /// What the user may do.
     pub role: String,
+    /// Since when.
     pub created_at: Option<f64>,
+    /// How many sessions.
     pub sessions: u64,
 }
 
 /// One entry of `list_functions`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct FunctionRow {
+    /// The name.
     pub name: String,
+    /// The service.
     pub service: String,
+    /// What it does.
     pub doc: String,
+    /// The least role that may call it.
     pub role: String,
+    /// Its arguments.
     pub args: Vec<ArgRow>,
+    /// The shape of its result.
     pub result: Value,
+    /// The numbers of its errors.
     pub errors: Vec<Value>,
 }
 
 /// One argument of a function.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
 pub struct ArgRow {
+    /// The name.
     pub name: String,
+    /// What it may be.
     #[serde(rename = "type")]
     pub kind: String,
+    /// What it is when it is left out.
     pub default: Value,
+    /// Whether it has to be given.
     pub required: bool,
+    /// What it means.
     pub doc: String,
 }

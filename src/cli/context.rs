@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 /// How long a connection, and each answer, may take.
 pub const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// Where the server listens unless somebody says otherwise.
+pub const SERVER: &str = "127.0.0.1:7007";
 /// The port of the native door unless one is named.
 const PORT: u16 = 7007;
 /// A file with a password in it has at most so many bytes in its first line.
@@ -29,7 +31,7 @@ pub struct Shared {
         global = true,
         env = "BERTH_SERVER",
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:7007"
+        default_value = SERVER
     )]
     pub server: String,
     /// Who you are. Without it you are a guest.

@@ -2,7 +2,7 @@
 //! configuration. How a server is run is in `serve`; here is what the command line says about it.
 
 use super::answers::UserRow;
-use super::context::Context;
+use super::context::{Context, SERVER};
 use super::exit::{Exit, Failure};
 use super::serve::{self, Offline, Origin};
 use super::users::{self, RoleWord, UserAction, users_table};
@@ -203,7 +203,9 @@ fn role_of(word: RoleWord) -> Role {
 /// How to reach the server that runs on this configuration: as whoever is named, or by the session it keeps for
 /// those who may read its data.
 fn dial(context: &Context, action: &UserAction, config: &Config) -> Result<Dial, Failure> {
-    let address = config.native.listen.clone().unwrap_or_else(|| context.address());
+    // The configuration says where, unless somebody says so expressly; port 0 it cannot know.
+    let said = config.native.listen.clone().filter(|_| context.shared.server == SERVER);
+    let address = said.unwrap_or_else(|| context.address());
     match (&context.shared.user, LocalAccess::read(&config.data_dir)) {
         (None, Some(local)) => {
             let credentials = Credentials::Session(Zeroizing::new(local.session));

@@ -190,6 +190,7 @@ fn fields_text(value: &Value, before: &str) -> String {
     let field = |(name, value): (&String, &Value)| match value {
         Value::Object(_) => fields_text(value, &format!("{before}{name}.")),
         Value::Null => String::new(),
+        Value::String(text) if text.is_empty() => String::new(),
         Value::String(text) => field_text(before, name, text),
         Value::Number(seconds) if name == "uptime" => {
             field_text(before, name, &span_text(seconds.as_f64().unwrap_or_default()))

@@ -109,7 +109,7 @@ impl JobWatch {
 
     /// Whether there will be no news any more.
     pub fn is_over(&self) -> bool {
-        matches!(self.told, Some(JobNews::Over(_)))
+        self.news.is_empty() && matches!(self.told, Some(JobNews::Over(_)))
     }
 
     /// Does the next thing that is due, or waits for it, but not for longer than until then.

@@ -384,6 +384,28 @@ fn a_keeper_gives_signs_of_life_until_it_is_dropped() {
     while looks.recv_timeout(LONG).unwrap() != ["gone"] {}
 }
 
+#[test]
+fn a_keeper_tells_all_news_to_the_last() {
+    let (tell, _looks) = mpsc::channel();
+    let server = FakeServer::start(move |before, mut peer| {
+        peer.greet();
+        match before {
+            0 => peer.hang_up(),
+            _ => {
+                let over = json!({"state": 4, "reason": "enough"});
+                look_at(&mut peer, &mut [over].into_iter(), &tell);
+            }
+        }
+    });
+    let (tell, news) = mpsc::channel();
+    let _keeper = Keeper::start(watch_of(&server, None), move |one| drop(tell.send(one)));
+    let next = || news.recv_timeout(LONG);
+    assert!(matches!(next(), Ok(JobNews::Lost(_))));
+    assert_eq!(next(), Ok(JobNews::Back));
+    assert_eq!(next(), Ok(JobNews::Over("enough".to_owned())));
+    assert!(matches!(next(), Err(mpsc::RecvTimeoutError::Disconnected)));
+}
+
 /// Paper a test can read.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);

@@ -121,3 +121,88 @@ impl Drop for Loan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Credentials;
+    use crate::wire::answer::Envelope;
+    use crate::wire::{self, FrameLimits, Unframer, envelope};
+    use serde_json::json;
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::sync::mpsc::{self, Receiver, Sender};
+
+    /// A server that takes every call, answers null, and tells the test of it; the first connections it hangs up on.
+    fn server(deaf: usize) -> (Dial, Receiver<Value>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming().skip(deaf).map_while(Result::ok) {
+                serve(stream, &tell);
+            }
+        });
+        let credentials = Credentials::Guest;
+        (Dial { address, name: "test".to_owned(), credentials, timeout: GIVE_BACK_MAX }, told)
+    }
+
+    fn serve(stream: std::net::TcpStream, tell: &Sender<Value>) {
+        let say = |data: &Value, id: Option<&serde_json::value::RawValue>| {
+            let (mut text, mut frame) = (Vec::new(), Vec::new());
+            Envelope { session: "f00", name: "fake", id }.push_data(&mut text, data);
+            wire::encode(&text, &mut frame);
+            let _ = (&stream).write_all(&frame);
+        };
+        say(&json!({}), None);
+        let mut unframer = Unframer::new(FrameLimits::default());
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = (&stream).read(&mut bytes) {
+            let (_, Some(Ok(body))) = unframer.feed(&bytes[..count]) else { continue };
+            let message = envelope::decode(&body, 9).unwrap();
+            let data: Value = serde_json::from_str(message.data.get()).unwrap();
+            match &data[0] {
+                Value::Null => say(&json!("Authenticated"), message.id),
+                call => {
+                    say(&json!([{"fname": call["fname"], "data": null}]), message.id);
+                    let _ = tell.send(call.clone());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_job_back() {
+        let (dial, told) = server(0);
+        let client = dial.open().unwrap();
+        let panicking = thread::spawn(move || {
+            let mut loan = Loan::new(dial, client, 7);
+            loan.because("it is seen to panic");
+            std::panic::resume_unwind(Box::new("a panic that prints nothing"))
+        });
+        let panicked = panicking.join();
+        assert!(panicked.is_err());
+        let call = json!({"fname": "destroy_job", "job_id": 7, "reason": "it is seen to panic"});
+        assert_eq!(told.try_recv(), Ok(call));
+    }
+
+    #[test]
+    fn giving_back_is_tried_again_and_what_is_over_is_left_alone() {
+        let (dial, told) = server(2);
+        let loan = Loan {
+            session: "f00".to_owned(),
+            dial: dial.clone(),
+            job: 7,
+            client: None,
+            keeper: None,
+            reason: "enough".to_owned(),
+            over: false,
+        };
+        drop(loan);
+        assert_eq!(told.try_recv().unwrap()["job_id"], 7);
+        let mut loan = Loan::new(dial.clone(), dial.open().unwrap(), 8);
+        loan.is_over();
+        drop(loan);
+        assert!(told.try_recv().is_err());
+    }
+}

@@ -22,6 +22,7 @@ use super::context::{Context, read};
 use super::create::{JobOptions, create_job};
 use super::exit::{Exit, Failure};
 use super::size::Size;
+use super::span::parse_seconds;
 use super::wait::{Ended, Next, Progress, over};
 use crate::client::Request;
 use crate::client::keeper::{JobNews, JobWatch, Keeper};
@@ -34,8 +35,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 use substitute::Told;
 
-/// A program whose boards are gone has this long to end before it is killed.
-const TERM_MAX: Duration = Duration::from_secs(5);
+/// A program whose boards are gone has this long to end before it is killed, in seconds.
+const KILL_AFTER_S: &str = "5";
 
 /// `berth run`.
 #[derive(Args, Debug)]
@@ -44,6 +45,9 @@ pub struct RunArgs {
     size: Option<Size>,
     #[command(flatten)]
     job: JobOptions,
+    /// When the job ends before the program: how long after SIGTERM comes SIGKILL.
+    #[arg(long, value_name = "SPAN", value_parser = parse_seconds, default_value = KILL_AFTER_S)]
+    kill_after: f64,
     /// The program and its arguments, in which these words are replaced: {hostname} (of the first board), {ethernet_ips} (a
     /// file with lines x,y,hostname), {width}, {height} (in chips), {job}, {boards}. The environment has BERTH_JOB,
     /// BERTH_HOSTNAME, BERTH_WIDTH, BERTH_HEIGHT, BERTH_BOARDS, BERTH_MACHINE and BERTH_SERVER.
@@ -87,7 +91,8 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<u8, Failure> {
             return Ok(status);
         }
     };
-    attend(context, &news, &mut program, &mut loan)
+    let kill_after = Duration::try_from_secs_f64(args.kill_after).unwrap_or(Duration::MAX);
+    attend(context, &news, &mut program, &mut loan, kill_after)
 }
 
 fn watch_signals(tell: &Sender<News>) -> Result<(), Failure> {
@@ -156,6 +161,7 @@ fn attend(
     news: &Receiver<News>,
     program: &mut Program,
     loan: &mut Loan,
+    kill_after: Duration,
 ) -> Result<u8, Failure> {
     let mut job_is_over = false;
     let mut kill_at = None;
@@ -171,7 +177,7 @@ fn attend(
                 loan.is_over();
                 context.error(&format!("job {} is over: {reason}; ending the program", loan.job()));
                 program.signal(Signal::TERM);
-                kill_at = Some(Instant::now() + TERM_MAX);
+                kill_at = Instant::now().checked_add(kill_after);
                 job_is_over = true;
             }
             Some(News::Job(JobNews::Lost(why))) => {
