@@ -66,6 +66,17 @@ enum NotExited {
     NotStarted(Arc<str>),
 }
 
+impl NotExited {
+    /// What the log says when a program is killed because of it.
+    fn sentence(&self) -> &'static str {
+        match self {
+            NotExited::Overtaken => "the program is killed: a newer order overtook it",
+            NotExited::TookTooLong => "the program is killed: it took longer than its time limit",
+            NotExited::NotStarted(_) => "the program was not started",
+        }
+    }
+}
+
 impl<F: Outcomes> Office<F> {
     /// An office without errands.
     pub(super) fn new(
@@ -237,6 +248,7 @@ async fn attend(
         End::Exited(exited) => Ok(exited),
         End::Stopped(reason, None) => Err(reason),
         End::Stopped(reason, Some(mut leader)) => {
+            label.log(Stream::Err, reason.sentence());
             let patience = clock.sleep_until(clock.now().plus_ms(GONE_MS_MAX));
             if let Either::Right(_) = future::select(pin!(leader.reap()), pin!(patience)).await {
                 label.log(Stream::Err, "the program was killed, and is not gone");

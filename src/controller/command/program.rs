@@ -2,7 +2,7 @@
 //!
 //! A program leads a process group of its own. When it ends, by itself or by force, the group is killed before
 //! the program is reaped: only until then is the number of the group sure to be its own. So nothing it leaves
-//! behind outlives it, except what has made itself a session of its own on purpose.
+//! behind outlives it, except what has made itself a group or a session of its own on purpose.
 //!
 //! What is deliberately not here: what it was called for, and what its output means.
 
