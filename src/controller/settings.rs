@@ -53,7 +53,7 @@ pub struct CommandSettings {
     pub environment: BTreeMap<String, String>,
     /// After so long it is killed, with all it has started.
     pub time_limit_ms: u64,
-    /// So many run at once for the whole machine.
+    /// So many run at once for the whole machine. When all of them hang, its other boards wait for the time limit.
     pub parallel_max: usize,
 }
 

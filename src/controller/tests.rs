@@ -7,6 +7,7 @@ use crate::lab::fact::{BoardRef, Grant};
 use async_channel::Receiver;
 use async_std::task::block_on;
 use futures_channel::oneshot;
+use std::time::Duration;
 
 /// Order 0 of a grant, to prepare boards.
 pub(super) fn order(grant: u64, boards: &[u32]) -> Order {
@@ -21,9 +22,17 @@ pub(super) fn order(grant: u64, boards: &[u32]) -> Order {
     }
 }
 
+/// Whoever waits longer than this for something that should come at once waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for something that should come at once.
+pub(super) fn soon<T>(what: impl Future<Output = T>) -> T {
+    block_on(async_std::future::timeout(PATIENCE, what)).expect("nothing came")
+}
+
 /// A controller under test, its clock and what it leaves.
 pub(super) struct Bench {
-    pub(super) handle: Handle,
+    pub(super) handle: Option<Handle>,
     pub(super) clock: Clock,
     pub(super) outcomes: Receiver<Outcome>,
 }
@@ -33,28 +42,42 @@ impl Bench {
         let clock = Clock::moved(Moment(1_000_000));
         let (left, outcomes) = async_channel::unbounded();
         let boards = Boards::named((0..board_count).map(|number| format!("b{number}")));
-        let leave = move |outcome| left.try_send(outcome).unwrap();
-        Bench { handle: start("m".into(), settings, boards, clock.clone(), leave), clock, outcomes }
+        let leave = move |outcome| drop(left.try_send(outcome));
+        let handle = Some(start("m".into(), settings, boards, clock.clone(), leave));
+        Bench { handle, clock, outcomes }
+    }
+
+    fn give(&self, task: Task) {
+        self.handle.as_ref().unwrap().give(task);
     }
 
     pub(super) fn order(&self, order: Order) {
-        self.handle.give(Task::Order(order));
+        self.give(Task::Order(order));
     }
 
     pub(super) fn ask(&self, grant: u64, board: u32, what: Consult) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let board = BoardRef { machine: "m".into(), board: BoardIndex(board) };
         let at = Consultation { board, order: OrderId { grant: Grant(grant), step: 0 } };
-        self.handle.give(Task::Consult { at, what, answer });
+        self.give(Task::Consult { at, what, answer });
         answered
     }
 
     pub(super) fn answer(&self, grant: u64, board: u32, what: Consult) -> Answer {
-        block_on(self.ask(grant, board, what)).unwrap()
+        soon(self.ask(grant, board, what)).unwrap()
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        block_on(self.outcomes.recv()).unwrap()
+        soon(self.outcomes.recv()).unwrap()
+    }
+}
+
+impl Drop for Bench {
+    /// Waits until the controller has ended, and its programs with it.
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            soon(handle.stop());
+        }
     }
 }
 
@@ -107,26 +130,27 @@ fn a_controller_whose_boards_are_stuck_delays_no_other() {
     );
     stuck.clock.advance(simulated::SILENCE_MS_MAX);
     for answered in silent {
-        assert_eq!(block_on(answered).unwrap(), Err(ControllerError::Silent));
+        assert_eq!(soon(answered).unwrap(), Err(ControllerError::Silent));
     }
 }
 
 #[test]
 fn without_its_handle_a_controller_ends_and_leaves_nobody_waiting() {
-    let bench = simulated(SimulatedSettings { stuck_boards: vec![BoardIndex(0)], ..Default::default() }, 1);
-    let tasks = bench.handle.tasks.clone();
+    let mut bench =
+        simulated(SimulatedSettings { stuck_boards: vec![BoardIndex(0)], ..Default::default() }, 1);
+    let tasks = bench.handle.as_ref().unwrap().tasks.clone();
     let unanswered = bench.ask(0, 0, IDENTIFY);
-    drop(bench.handle);
-    assert!(block_on(unanswered).is_err());
-    assert!(block_on(bench.outcomes.recv()).is_err(), "what came of orders goes nowhere any more");
+    drop(bench.handle.take());
+    assert!(soon(unanswered).is_err());
+    assert!(soon(bench.outcomes.recv()).is_err(), "what came of orders goes nowhere any more");
     assert!(tasks.try_send(Task::Order(order(1, &[0]))).is_err());
 }
 
 #[test]
 fn a_controller_can_be_stopped_and_waited_for() {
-    let Bench { handle, outcomes, .. } = simulated(SimulatedSettings::default(), 1);
-    block_on(handle.stop());
-    assert!(outcomes.is_closed());
+    let mut bench = simulated(SimulatedSettings::default(), 1);
+    soon(bench.handle.take().unwrap().stop());
+    assert!(bench.outcomes.is_closed());
 }
 
 #[test]

@@ -40,6 +40,8 @@ const GONE_MS_MAX: u64 = 5_000;
 
 /// Where errands are given to programs, and their ends to those who wait for them.
 pub(super) struct Office<F> {
+    /// All runs; dropping one kills its program.
+    runs: FuturesUnordered<BoxFuture<'static, (u64, Ended)>>,
     machine: MachineName,
     settings: CommandSettings,
     boards: Boards,
@@ -47,8 +49,6 @@ pub(super) struct Office<F> {
     outcomes: F,
     answers: Answers,
     lineup: Lineup,
-    /// All runs; dropping one kills its program.
-    runs: FuturesUnordered<BoxFuture<'static, (u64, Ended)>>,
     /// How to stop each run.
     stops: BTreeMap<u64, oneshot::Sender<()>>,
 }
@@ -58,12 +58,25 @@ type Ended = Result<Exited, NotExited>;
 
 /// Why a program did not end by itself.
 enum NotExited {
-    /// It was stopped, and nobody wants to know.
+    /// A newer order overtook it, or the controller ends; nobody wants to know.
     Overtaken,
     /// It took too long.
     TookTooLong,
     /// It could not be started.
     NotStarted(Arc<str>),
+}
+
+impl NotExited {
+    /// What the log says when a program is killed because of it.
+    fn sentence(&self) -> &'static str {
+        match self {
+            NotExited::Overtaken => {
+                "the program is killed: a newer order overtook it, or its controller ends"
+            }
+            NotExited::TookTooLong => "the program is killed: it took longer than its time limit",
+            NotExited::NotStarted(_) => "the program was not started",
+        }
+    }
 }
 
 impl<F: Outcomes> Office<F> {
@@ -78,17 +91,17 @@ impl<F: Outcomes> Office<F> {
     ) -> Office<F> {
         let lineup = Lineup::new(boards.count, settings.parallel_max);
         let (runs, stops) = (FuturesUnordered::new(), BTreeMap::new());
-        Office { machine, settings, boards, clock, outcomes, answers, lineup, runs, stops }
+        Office { runs, machine, settings, boards, clock, outcomes, answers, lineup, stops }
     }
 
-    /// Works until the handle is gone; programs still running then are killed.
+    /// Works until the handle is gone.
     pub(super) async fn run(mut self, tasks: Receiver<Task>) {
         loop {
             let mut ended = Vec::new();
             match wait(&tasks, next(&mut self.runs)).await {
                 Woken::Task(task) => self.take(task),
                 Woken::News(end) => ended.push(end),
-                Woken::End => return,
+                Woken::End => return self.end().await,
             }
             while let Some(Some(end)) = self.runs.next().now_or_never() {
                 ended.push(end);
@@ -98,6 +111,12 @@ impl<F: Outcomes> Office<F> {
                 self.follow(step);
             }
         }
+    }
+
+    /// Kills all programs, and waits until they are gone.
+    async fn end(mut self) {
+        self.stops.clear();
+        while self.runs.next().await.is_some() {}
     }
 
     fn take(&mut self, task: Task) {
@@ -235,10 +254,10 @@ async fn attend(
     };
     match program::run(call, stop, &|stream, line| label.log(stream, line)).await {
         End::Exited(exited) => Ok(exited),
-        End::Stopped(reason, None) => Err(reason),
-        End::Stopped(reason, Some(mut leader)) => {
+        End::Stopped(reason, remains) => {
+            label.log(Stream::Err, reason.sentence());
             let patience = clock.sleep_until(clock.now().plus_ms(GONE_MS_MAX));
-            if let Either::Right(_) = future::select(pin!(leader.reap()), pin!(patience)).await {
+            if let Either::Right(_) = future::select(pin!(remains.gone()), pin!(patience)).await {
                 label.log(Stream::Err, "the program was killed, and is not gone");
             }
             Err(reason)

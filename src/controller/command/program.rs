@@ -2,7 +2,7 @@
 //!
 //! A program leads a process group of its own. When it ends, by itself or by force, the group is killed before
 //! the program is reaped: only until then is the number of the group sure to be its own. So nothing it leaves
-//! behind outlives it, except what has made itself a session of its own on purpose.
+//! behind outlives it, except what has made itself a group or a session of its own on purpose.
 //!
 //! What is deliberately not here: what it was called for, and what its output means.
 
@@ -10,7 +10,7 @@ use super::call::{Call, ENVIRONMENT_KEPT};
 use super::output::Output;
 use async_io::Async;
 use async_std::io::{Read, ReadExt};
-use async_std::task::{spawn_blocking, yield_now};
+use async_std::task::{JoinHandle, spawn_blocking, yield_now};
 use futures_util::FutureExt;
 use futures_util::future::{self, Either};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -46,8 +46,8 @@ pub enum Stream {
 pub enum End<T> {
     /// The program ended by itself.
     Exited(Exited),
-    /// It was killed because of this; if it had begun, one can wait until it is gone.
-    Stopped(T, Option<Leader>),
+    /// It was killed because of this, and may not be gone yet.
+    Stopped(T, Remains),
     /// It could not be started or waited for.
     Broken(io::Error),
 }
@@ -66,11 +66,10 @@ pub struct Exited {
 /// Runs a program until it ends, or until there is a reason to stop it. Dropping the run kills the program.
 pub async fn run<T>(call: Call, stop: impl Future<Output = T>, log: Log<'_>) -> End<T> {
     let mut stop = pin!(stop);
-    // Starting may wait for a disk, and is therefore done where waiting harms nobody. What is started after its
-    // run was given up is killed at once, because nobody takes it.
+    // Starting may wait for a disk, and is therefore done where waiting harms nobody.
     let started = match future::select(spawn_blocking(|| Program::start(call)), stop.as_mut()).await {
         Either::Left((started, _)) => started,
-        Either::Right((reason, _)) => return End::Stopped(reason, None),
+        Either::Right((reason, starting)) => return End::Stopped(reason, Remains::Starting(starting)),
     };
     let Program { mut leader, mut stdout, mut stderr } = match started {
         Ok(program) => program,
@@ -82,7 +81,7 @@ pub async fn run<T>(call: Call, stop: impl Future<Output = T>, log: Log<'_>) -> 
     stderr.finish(&mut |line| log(Stream::Err, line));
     match stopped {
         Err(error) => End::Broken(error),
-        Ok(Some(reason)) => End::Stopped(reason, Some(leader)),
+        Ok(Some(reason)) => End::Stopped(reason, Remains::Started(leader)),
         Ok(None) => match leader.reap().await {
             Ok(status) => End::Exited(Exited { status, stdout: stdout.output, stderr: stderr.output }),
             Err(error) => End::Broken(error),
@@ -113,8 +112,32 @@ async fn attend<T>(
     }
 }
 
+/// What there may still be of a program that was stopped. What is still starting when this is dropped is killed
+/// as soon as it has.
+#[derive(Debug)]
+pub enum Remains {
+    /// It was being started.
+    Starting(JoinHandle<io::Result<Program>>),
+    /// It was running.
+    Started(Leader),
+}
+
+impl Remains {
+    /// Returns when the program is gone for good.
+    pub async fn gone(self) {
+        let leader = match self {
+            Remains::Starting(starting) => starting.await.map(|program| program.leader),
+            Remains::Started(leader) => Ok(leader),
+        };
+        if let Ok(mut leader) = leader {
+            leader.reap().await.ok();
+        }
+    }
+}
+
 /// A program that was started, and its pipes.
-struct Program {
+#[derive(Debug)]
+pub struct Program {
     leader: Leader,
     stdout: Pipe<ChildStdout>,
     stderr: Pipe<ChildStderr>,
@@ -168,7 +191,7 @@ impl Leader {
     }
 
     /// Kills what is left of the group, and returns when the program is gone for good.
-    pub async fn reap(&mut self) -> io::Result<ExitStatus> {
+    async fn reap(&mut self) -> io::Result<ExitStatus> {
         self.kill();
         self.until_ended().await?;
         let mut child = self.child.take().ok_or_else(|| io::Error::other("it was reaped before"))?;
@@ -193,6 +216,7 @@ async fn until_ended_in_a_thread(pid: Pid) -> io::Result<()> {
 }
 
 /// One of a program's streams, and what came through it.
+#[derive(Debug)]
 struct Pipe<P> {
     /// Not there any more once it was closed at the other end.
     end: Option<Async<P>>,

@@ -78,8 +78,7 @@ pub fn draw(settings: &SimulatedSettings, order: OrderId, board: BoardIndex, tic
 /// board to board and stay.
 pub fn sensors(seed: u64, board: BoardIndex, state: &SimulatedBoard) -> BTreeMap<Arc<str>, (f64, Arc<str>)> {
     let mut chance = Chance::of(&[seed, board.0.into()]);
-    let mut near =
-        |value: f64, spread: f64| (value + spread * (2.0 * chance.share() - 1.0)).round_to_hundredths();
+    let mut near = |value: f64, spread: f64| hundredths(value + spread * (2.0 * chance.share() - 1.0));
     let (heat, core, fan) = if state.power { (14.0, 1.0, 2400.0) } else { (0.0, 0.0, 0.0) };
     let readings = [
         ("temperature_top", near(24.0 + heat, 1.5), "C"),
@@ -93,15 +92,9 @@ pub fn sensors(seed: u64, board: BoardIndex, state: &SimulatedBoard) -> BTreeMap
     readings.into_iter().map(|(name, value, unit)| (name.into(), (value, unit.into()))).collect()
 }
 
-/// Values are cut as an analogue converter of that kind would cut them.
-trait RoundToHundredths {
-    fn round_to_hundredths(self) -> f64;
-}
-
-impl RoundToHundredths for f64 {
-    fn round_to_hundredths(self) -> f64 {
-        (self * 100.0).round() / 100.0
-    }
+/// A value to the hundredth, as a converter of that kind gives it.
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
