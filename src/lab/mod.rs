@@ -248,9 +248,9 @@ impl Lab {
         self.users.get(name)
     }
 
-    /// Whether there is any user.
-    pub fn has_users(&self) -> bool {
-        !self.users.is_empty()
+    /// Whether anybody may do everything.
+    pub fn has_admin(&self) -> bool {
+        self.users.values().any(|user| user.role == Role::Admin)
     }
 
     /// All living sessions.

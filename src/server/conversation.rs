@@ -321,7 +321,8 @@ impl Conversation {
                 return Handled::Answered { has_id };
             }
         };
-        let asker = quick::asker(&self.house, config, &session);
+        let house = self.house.clone();
+        let asker = quick::asker(&house, config, &session);
         let plans: Vec<_> = calls.iter().map(|call| service::plan(&call.fname, &call.args, &asker)).collect();
         let at_once =
             plans.iter().all(|plan| plan.as_ref().map_or(true, |planned| quick::is_quick(planned, waiting)));

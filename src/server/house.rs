@@ -18,7 +18,7 @@ use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// What a connection is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +61,7 @@ pub struct House {
     per_address: DashMap<IpAddr, usize>,
     connections: AtomicUsize,
     next_number: AtomicU64,
+    listen: OnceLock<BTreeMap<&'static str, String>>,
     end: Mutex<Option<End>>,
     closing: (Sender<()>, Receiver<()>),
     /// Rung whenever a connection leaves.
@@ -119,6 +120,7 @@ impl House {
             per_address: DashMap::new(),
             connections: AtomicUsize::new(0),
             next_number: AtomicU64::new(1),
+            listen: OnceLock::new(),
             end: Mutex::new(None),
             closing: async_channel::bounded(1),
             emptied: Bell::default(),
@@ -171,6 +173,18 @@ impl House {
                 ("in_flight_max", limits.in_flight_max as u64),
             ]),
         }
+    }
+
+    /// Says which doors are open, once.
+    pub fn opened_at(&self, listen: BTreeMap<&'static str, String>) {
+        // A second time changes nothing: doors do not move.
+        let _ = self.listen.set(listen);
+    }
+
+    /// The doors that are open, and where each listens.
+    pub fn listen(&self) -> &BTreeMap<&'static str, String> {
+        static CLOSED: BTreeMap<&'static str, String> = BTreeMap::new();
+        self.listen.get().unwrap_or(&CLOSED)
     }
 
     /// Counts a connection in; an error says which limit it is over.

@@ -155,10 +155,10 @@ impl Server {
         done.map(drop).map_err(|fault| ServerError(fault.msg))
     }
 
-    /// A lab without users gets an administrator with a password nobody could guess.
+    /// A lab without an administrator gets one, with a password nobody could guess.
     async fn make_first_user(&self, file: Option<PathBuf>) -> Result<Option<String>, ServerError> {
         let Some(file) = file else { return Ok(None) };
-        if self.house.counter.see(|lab| lab.has_users()) {
+        if self.house.counter.see(|lab| lab.has_admin()) {
             return Ok(None);
         }
         let text = uuid::Uuid::new_v4().simple().to_string();
@@ -185,6 +185,7 @@ impl Server {
         let listener = TcpListener::bind(&listen)
             .map_err(|error| ServerError(format!("native.listen = {listen}: {error}")))?;
         self.address = listener.local_addr().ok();
+        self.house.opened_at(self.address.iter().map(|address| ("native", address.to_string())).collect());
         let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
         self.doors.push(task::spawn(listener::listen(self.house.clone(), listener)));
         Ok(())

@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Who calls, as functions see it.
-pub fn asker<'a>(house: &House, config: &'a Config, session: &'a Session) -> Asker<'a> {
+pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> Asker<'a> {
     Asker {
         caller: Caller { user: session.user.clone(), role: session.role() },
         session: session.id,
@@ -29,6 +29,7 @@ pub fn asker<'a>(house: &House, config: &'a Config, session: &'a Session) -> Ask
         door: Door {
             name: &config.name,
             uptime_ms: house.clock.now().ms_since(house.opened),
+            listen: house.listen(),
             connections: house.connections(),
         },
     }

@@ -77,11 +77,11 @@ pub static FUNCTIONS: &[Function] = &[
         name: "get_status",
         service: "about",
         doc: "The server and its lab in numbers. jobs.destroyed counts the ended jobs that are still \
-             remembered.",
+             remembered; listen names the open doors and where each is.",
         args: &[],
         result: "{name:str, version:str, uptime:num, accept:bool, reason:str, jobs:{queued:int, \
              power:int, ready:int, destroyed:int}, boards:COUNTS, machines:int, users:int, sessions:int, \
-             connections:int, orders_open:int}",
+             connections:int, orders_open:int, listen:{*:str}}",
         role: Role::Guest,
         errors: &[],
         example: "{}",

@@ -42,6 +42,8 @@ pub struct Door<'a> {
     pub name: &'a str,
     /// How long it has been running.
     pub uptime_ms: u64,
+    /// The doors that are open, and where each listens.
+    pub listen: &'a BTreeMap<&'static str, String>,
     /// How many connections it has.
     pub connections: usize,
 }

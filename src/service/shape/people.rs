@@ -93,6 +93,7 @@ impl Serialize for Status<'_> {
         map.serialize_entry("sessions", &lab.sessions)?;
         map.serialize_entry("connections", &door.connections)?;
         map.serialize_entry("orders_open", &lab.orders_open)?;
+        map.serialize_entry("listen", door.listen)?;
         map.end()
     }
 }

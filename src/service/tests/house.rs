@@ -156,7 +156,7 @@ impl House {
             client: "test",
             opened: Moment(1_000_000),
             expires: (role != Role::Admin).then_some(Moment(4_600_000)),
-            door: Door { name: "berth", uptime_ms: 12_345, connections: 3 },
+            door: Door { name: "berth", uptime_ms: 12_345, listen: listen(), connections: 3 },
         }
     }
 
@@ -263,4 +263,11 @@ fn machine(name: &str, shape: Shape, kinds: &[&str]) -> MachineSpec {
     let kinds = kinds.iter().map(|kind| Arc::from(*kind)).collect();
     let tags = ["default".into(), "lab".into()].into();
     MachineSpec { name: name.into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 10_000 }
+}
+
+/// Where the doors of the house are.
+fn listen() -> &'static std::collections::BTreeMap<&'static str, String> {
+    static LISTEN: std::sync::OnceLock<std::collections::BTreeMap<&'static str, String>> =
+        std::sync::OnceLock::new();
+    LISTEN.get_or_init(|| [("native", "127.0.0.1:7007".to_owned())].into())
 }
