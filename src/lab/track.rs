@@ -82,7 +82,8 @@ impl Track {
     /// Boards were lent to a job. If some of them were held, by one behind it or beyond the end of its lease, there
     /// may be a better place to wait for now.
     pub fn granted(&mut self, place: Place, boards: &[BoardIndex]) {
-        let touches = |held: &Held| held.place > place || boards.iter().any(|board| held.boards.contains(*board));
+        let touches =
+            |held: &Held| held.place > place || boards.iter().any(|board| held.boards.contains(*board));
         if self.hold.as_ref().is_some_and(touches) {
             self.forget();
         }

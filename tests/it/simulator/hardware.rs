@@ -97,7 +97,8 @@ impl Hardware {
         let grant = Grant(chance.below(order.id.grant.0 + 3));
         let other = OrderId { grant, step: chance.below(3) as u32 };
         let own = order.boards.first().copied().unwrap_or_default();
-        let (order, boards) = chance.one_of(&[(order.id, (any, own)), (other, (any, any)), (order.id, (own, own))]);
+        let (order, boards) =
+            chance.one_of(&[(order.id, (any, own)), (other, (any, any)), (order.id, (own, own))]);
         self.promise(order, vec![boards.0, boards.0], vec![(boards.1, "or not".into())], now);
     }
 

@@ -145,7 +145,8 @@ impl Machine {
 }
 
 fn spec_dead(spec: &MachineSpec) -> BTreeSet<BoardIndex> {
-    let dead = spec.triads().map(|torus| torus.dead_boards.iter().map(|dead| torus.torus().index(*dead)).collect());
+    let dead =
+        spec.triads().map(|torus| torus.dead_boards.iter().map(|dead| torus.torus().index(*dead)).collect());
     dead.unwrap_or_default()
 }
 
@@ -193,7 +194,8 @@ impl Model {
                 }
                 let known = self.job(*job);
                 assert_eq!(known.state, JobState::Queued);
-                (known.state, known.granted, known.switching, known.grant) = (JobState::Power, at, at, *grant);
+                (known.state, known.granted, known.switching, known.grant) =
+                    (JobState::Power, at, at, *grant);
             }
             Event::JobReady { job, .. } => {
                 assert_eq!(self.job(*job).state, JobState::Power);
@@ -219,7 +221,8 @@ impl Model {
         assert_ne!(known.state, JobState::Destroyed, "job {job} ended twice");
         known.state = state;
         for machine in &mut self.machines {
-            let boards: Vec<_> = machine.lent.iter().filter(|(_, holder)| **holder == job).map(|(b, _)| *b).collect();
+            let boards: Vec<_> =
+                machine.lent.iter().filter(|(_, holder)| **holder == job).map(|(b, _)| *b).collect();
             for board in boards {
                 machine.lent.remove(&board);
                 machine.returning.insert(board, (at, None));
@@ -233,7 +236,8 @@ impl Model {
             Event::BoardsCleaned { machine, boards, free_at, .. } => {
                 let machine = self.machine(machine);
                 for board in boards {
-                    let (_, cool) = machine.returning.get_mut(board).expect("what was cleaned was on its way back");
+                    let (_, cool) =
+                        machine.returning.get_mut(board).expect("what was cleaned was on its way back");
                     assert_eq!(*cool, None, "{board:?} was cleaned twice");
                     *cool = Some(*free_at);
                     if *free_at <= at {
@@ -244,7 +248,10 @@ impl Model {
             Event::BoardsFreed { machine, boards } => {
                 for board in boards {
                     let back = self.machine(machine).returning.remove(board);
-                    assert!(back.is_some_and(|(_, cool)| cool.is_some_and(|cool| cool <= at)), "{board:?} is hot");
+                    assert!(
+                        back.is_some_and(|(_, cool)| cool.is_some_and(|cool| cool <= at)),
+                        "{board:?} is hot"
+                    );
                 }
             }
             Event::BoardQuarantined { board, .. } => {
@@ -302,12 +309,17 @@ impl Model {
             let forgotten = state == JobState::Unknown && job.state == JobState::Destroyed;
             assert!(state == job.state || forgotten, "job {id} is {state:?} and should be {:?}", job.state);
         }
-        let Ok(View::Boards(boards)) = lab.see(&Query::Boards(BoardFilter::default())) else { panic!("no boards") };
+        let Ok(View::Boards(boards)) = lab.see(&Query::Boards(BoardFilter::default())) else {
+            panic!("no boards")
+        };
         let mut seen = boards.iter();
         for machine in &self.machines {
             for board in (0..machine.spec.board_count()).map(BoardIndex) {
                 let view = seen.next().expect("the lab lists all boards");
-                assert_eq!((&view.machine, &view.name), (&machine.spec.name, &machine.spec.board_name(board)));
+                assert_eq!(
+                    (&view.machine, &view.name),
+                    (&machine.spec.name, &machine.spec.board_name(board))
+                );
                 let right = match view.state {
                     BoardState::Free => machine.is_free(board),
                     BoardState::Lent => machine.lent.get(&board) == view.holder.as_ref().map(|(job, _)| job),
@@ -315,7 +327,12 @@ impl Model {
                     BoardState::Dead => machine.dead.contains(&board),
                     _ => machine.out.contains_key(&board),
                 };
-                assert!(right, "{} is {:?}; the facts say {machine:?}", machine.spec.board_text(board), view.state);
+                assert!(
+                    right,
+                    "{} is {:?}; the facts say {machine:?}",
+                    machine.spec.board_text(board),
+                    view.state
+                );
             }
         }
     }

@@ -70,7 +70,12 @@ fn request(who: &Caller, machines: &[Arc<MachineSpec>], chance: &mut Chance) -> 
     let named = chance.percent(40);
     let mut spec = JobSpec::new(who.user.as_str(), want(machine.as_deref(), named, chance));
     spec.machine = machine.filter(|_| named).map(|machine| machine.name.clone());
-    spec.tags = chance.one_of(&[&["default"][..], &["default"], &["default"], &[], &["red"]]).iter().copied().map(Arc::from).collect();
+    spec.tags = chance
+        .one_of(&[&["default"][..], &["default"], &["default"], &[], &["red"]])
+        .iter()
+        .copied()
+        .map(Arc::from)
+        .collect();
     spec.kind = chance.one_of(&[None, None, None, Some("spinnaker"), Some("burn")]).map(Arc::from);
     spec.keepalive_ms = chance.one_of(&[None, Some(30_000), Some(200_000)]);
     spec.lease_ms = chance.one_of(&[None, None, Some(10_000), Some(60_000), Some(300_000)]);
@@ -138,7 +143,8 @@ pub fn rearranged(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Vec<Arc
     match chance.below(8) {
         0 if machines.len() > 1 => drop(machines.remove(at)),
         1 => {
-            let name = ["a", "b", "c", "d"].into_iter().find(|name| machines.iter().all(|m| *m.name != **name));
+            let name =
+                ["a", "b", "c", "d"].into_iter().find(|name| machines.iter().all(|m| *m.name != **name));
             let position = chance.below(machines.len() as u64 + 1) as usize;
             name.into_iter().for_each(|name| machines.insert(position, Arc::new(machine(name, chance))));
         }
@@ -190,6 +196,7 @@ fn torus(chance: &mut Chance) -> TriadsSpec {
 
 fn faults(width: u32, height: u32, chance: &mut Chance) -> (Vec<Triad>, Vec<(Triad, Link)>) {
     let boards = (0..chance.below(3)).map(|_| triad(width, height, chance)).collect();
-    let links = (0..chance.below(4)).map(|_| (triad(width, height, chance), chance.one_of(&Link::ALL))).collect();
+    let links =
+        (0..chance.below(4)).map(|_| (triad(width, height, chance), chance.one_of(&Link::ALL))).collect();
     (boards, links)
 }

@@ -24,7 +24,8 @@ pub fn check_grant(
     options: &Options,
 ) -> bool {
     let known = &model.jobs[&job];
-    let machine = model.machines.iter().find(|known| known.spec.name == *machine).expect("the machine is there");
+    let machine =
+        model.machines.iter().find(|known| known.spec.name == *machine).expect("the machine is there");
     check_boards(machine, &known.spec, boards, region);
     check_turn(model, machine, job, known, boards, fact.at, options)
 }
@@ -155,7 +156,10 @@ fn check_turn(
     let mut first = None;
     for other in ahead {
         let waiting = &model.jobs[&other];
-        assert!(!alike(&waiting.spec, &known.spec), "job {job} was granted before {other}, which wants the same");
+        assert!(
+            !alike(&waiting.spec, &known.spec),
+            "job {job} was granted before {other}, which wants the same"
+        );
         let Some(request) = fitting(machine, &waiting.spec) else { continue };
         let patient = now.ms_since(waiting.created) < options.patience_ms;
         assert!(patient, "job {job} overtook {other}, which has waited since {}", waiting.created);
@@ -171,7 +175,10 @@ fn check_turn(
     let request = fitting(machine, &model.jobs[&other].spec).expect("it fits");
     let lent = after.machine(&machine.spec.name).clone();
     let later = starts_by(&after, &lent, &request, options).unwrap_or(u64::MAX);
-    assert!(later <= before, "job {other} would start by {before}, and by {later} after {job} got {boards:?}");
+    assert!(
+        later <= before,
+        "job {other} would start by {before}, and by {later} after {job} got {boards:?}"
+    );
     overtakes
 }
 
@@ -208,7 +215,8 @@ pub fn fitting(machine: &Machine, spec: &JobSpec) -> Option<Request> {
             Size::Named(vec![torus.torus().index_within(Triad::new(*x, *y, *z))?])
         }
         (Want::Serials(named), Shape::Pool { serials }) => {
-            let place = |serial| serials.iter().position(|known| known == serial).map(|at| BoardIndex(at as u32));
+            let place =
+                |serial| serials.iter().position(|known| known == serial).map(|at| BoardIndex(at as u32));
             Size::Named(named.iter().map(place).collect::<Option<_>>()?)
         }
         _ => return None,
@@ -226,9 +234,9 @@ pub fn fitting(machine: &Machine, spec: &JobSpec) -> Option<Request> {
 /// An allocator in the state of a machine.
 pub fn allocator(machine: &Machine) -> Allocator {
     let mut allocator = match &machine.spec.shape {
-        Shape::Triads(torus) => {
-            Allocator::Triads(Triads::new(torus.width, torus.height, &[], &torus.dead_links).expect("it can be"))
-        }
+        Shape::Triads(torus) => Allocator::Triads(
+            Triads::new(torus.width, torus.height, &[], &torus.dead_links).expect("it can be"),
+        ),
         Shape::Pool { serials } => Allocator::Pool(Pool::new(serials.len() as u32)),
     };
     machine.dead.iter().for_each(|board| allocator.set_dead(*board, true));
@@ -262,9 +270,14 @@ fn until(model: &Model, machine: &Machine, board: BoardIndex, options: &Options)
     ends.map_or(u64::MAX, |ends| ends.plus_ms(machine.return_ms_max()).0)
 }
 
-/// At rest nobody who is first in the line of a machine could have boards there now.
+/// At rest nobody who is first in the line of a machine could have boards there now, and nobody waits in vain.
 pub fn check_rest(model: &Model) {
     let line = line(model);
+    for job in &line {
+        let spec = &model.jobs[job].spec;
+        let fits = model.machines.iter().any(|machine| fitting(machine, spec).is_some());
+        assert!(fits, "job {job} waits for what no machine has");
+    }
     for machine in &model.machines {
         let first = line.iter().find_map(|job| Some((job, fitting(machine, &model.jobs[job].spec)?)));
         let Some((job, request)) = first else { continue };

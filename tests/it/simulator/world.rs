@@ -174,7 +174,8 @@ impl World {
 
     /// Living jobs, and some that never were.
     fn jobs(&self) -> Vec<JobId> {
-        let live = self.model.jobs.iter().filter(|(_, job)| job.state != berth::lab::job::JobState::Destroyed);
+        let live =
+            self.model.jobs.iter().filter(|(_, job)| job.state != berth::lab::job::JobState::Destroyed);
         live.map(|(id, _)| *id).chain([JobId(0), JobId(1)]).collect()
     }
 
@@ -203,7 +204,8 @@ impl World {
     /// Some jobs are mentioned, at the desk and at the readers' lab.
     fn give_signs(&mut self) {
         let jobs = self.jobs();
-        let signs: Vec<_> = jobs.into_iter().filter(|_| self.chance.percent(60)).map(|job| (job, self.now)).collect();
+        let signs: Vec<_> =
+            jobs.into_iter().filter(|_| self.chance.percent(60)).map(|job| (job, self.now)).collect();
         self.lab.note(&signs);
         self.shown.note(&signs);
         self.round(Vec::new());
