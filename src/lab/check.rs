@@ -12,7 +12,8 @@ impl Lab {
         self.check_loans()?;
         self.check_boards()?;
         self.check_orders()?;
-        self.check_jobs()
+        self.check_jobs()?;
+        self.check_counts()
     }
 
     /// No board has two holders, and every holder's boards know it.
@@ -112,5 +113,37 @@ impl Lab {
             return Err(format!("{ended} jobs ended, {} are counted as such", self.retired.len()));
         }
         Ok(())
+    }
+
+    /// Whatever is counted beside is counted right.
+    fn check_counts(&self) -> Result<(), String> {
+        let live: BTreeSet<_> = self.jobs.values().filter(|job| job.is_live()).map(|job| job.id).collect();
+        if live != self.live {
+            return Err(format!("the live jobs are {live:?}, listed are {:?}", self.live));
+        }
+        for state in JobState::ALL {
+            let counted = self.jobs_in_state.get(&state).copied().unwrap_or(0);
+            let there = self.jobs.values().filter(|job| job.state == state).count();
+            if counted != there {
+                return Err(format!("{there} jobs are {}, {counted} are counted", state.word()));
+            }
+        }
+        let of = |owner| live.iter().filter(|id| self.jobs[id].spec.owner == *owner).count();
+        if let Some((owner, counted)) = self.live_of_owner.iter().find(|(owner, count)| of(owner) != **count)
+        {
+            return Err(format!("{owner} has {} live jobs, {counted} are counted", of(owner)));
+        }
+        let of = |user| self.sessions.values().filter(|session| session.user == *user).count();
+        if let Some((user, counted)) = self.sessions_of_user.iter().find(|(user, count)| of(user) != **count)
+        {
+            return Err(format!("{user} has {} sessions, {counted} are counted", of(user)));
+        }
+        let due = self.due.lapses.len() + self.due.leases.len();
+        let lapses = live.iter().filter(|id| self.jobs[id].lapses_at().is_some()).count();
+        let leases = live.iter().filter(|id| self.jobs[id].lease_ends_at().is_some()).count();
+        match due == lapses + leases {
+            true => Ok(()),
+            false => Err(format!("{due} deadlines of jobs, {lapses} keepalives and {leases} leases")),
+        }
     }
 }
