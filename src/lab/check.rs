@@ -3,7 +3,7 @@
 use super::board::BoardState;
 use super::job::JobState;
 use super::{Lab, Purpose};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Lab {
     /// The first thing that does not hold, if any.
@@ -117,33 +117,35 @@ impl Lab {
 
     /// Whatever is counted beside is counted right.
     fn check_counts(&self) -> Result<(), String> {
-        let live: BTreeSet<_> = self.jobs.values().filter(|job| job.is_live()).map(|job| job.id).collect();
-        if live != self.live {
-            return Err(format!("the live jobs are {live:?}, listed are {:?}", self.live));
+        let live: Vec<_> = self.jobs.values().filter(|job| job.is_live()).collect();
+        if !live.iter().map(|job| &job.id).eq(&self.live) {
+            return Err(format!("{} jobs are live, {} are listed as such", live.len(), self.live.len()));
         }
-        for state in JobState::ALL {
-            let counted = self.jobs_in_state.get(&state).copied().unwrap_or(0);
-            let there = self.jobs.values().filter(|job| job.state == state).count();
-            if counted != there {
-                return Err(format!("{there} jobs are {}, {counted} are counted", state.word()));
-            }
+        let states = counted(self.jobs.values().map(|job| job.state));
+        if !states.iter().eq(self.jobs_in_state.iter().filter(|(_, count)| **count > 0)) {
+            return Err(format!("jobs are {states:?}, counted are {:?}", self.jobs_in_state));
         }
-        let of = |owner| live.iter().filter(|id| self.jobs[id].spec.owner == *owner).count();
-        if let Some((owner, counted)) = self.live_of_owner.iter().find(|(owner, count)| of(owner) != **count)
-        {
-            return Err(format!("{owner} has {} live jobs, {counted} are counted", of(owner)));
+        let owners = counted(live.iter().map(|job| job.spec.owner.clone()));
+        if owners != self.live_of_owner {
+            return Err(format!("owners have {owners:?} live jobs, counted are {:?}", self.live_of_owner));
         }
-        let of = |user| self.sessions.values().filter(|session| session.user == *user).count();
-        if let Some((user, counted)) = self.sessions_of_user.iter().find(|(user, count)| of(user) != **count)
-        {
-            return Err(format!("{user} has {} sessions, {counted} are counted", of(user)));
+        let users = counted(self.sessions.values().map(|session| session.user.clone()));
+        if users != self.sessions_of_user {
+            return Err(format!("users have {users:?} sessions, counted are {:?}", self.sessions_of_user));
         }
         let due = self.due.lapses.len() + self.due.leases.len();
-        let lapses = live.iter().filter(|id| self.jobs[id].lapses_at().is_some()).count();
-        let leases = live.iter().filter(|id| self.jobs[id].lease_ends_at().is_some()).count();
+        let lapses = live.iter().filter(|job| job.lapses_at().is_some()).count();
+        let leases = live.iter().filter(|job| job.lease_ends_at().is_some()).count();
         match due == lapses + leases {
             true => Ok(()),
             false => Err(format!("{due} deadlines of jobs, {lapses} keepalives and {leases} leases")),
         }
     }
+}
+
+/// How often each occurs.
+fn counted<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    all.for_each(|one| *counts.entry(one).or_default() += 1);
+    counts
 }
