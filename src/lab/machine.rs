@@ -250,6 +250,10 @@ impl MachineSpec {
                 (known.len() < serials.len()).then(|| "two boards have one serial".to_owned())
             }
         };
+        let no_time = || {
+            (self.order_ms_max == 0).then(|| "its controller has no time to carry out an order".to_owned())
+        };
+        let fault = fault.or_else(no_time);
         fault.map(|why| format!("machine '{}': {why}", self.name))
     }
 

@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod commands;
 mod doors;
 mod fake_server;
 mod house;

@@ -19,13 +19,21 @@ struct Answer {
 }
 
 /// All boards of the world.
-#[derive(Default)]
 pub struct Hardware {
+    /// In how many of a hundred orders a board fails, and in how many it says nothing.
+    fails: u64,
+    silent: u64,
     answers: Vec<Answer>,
     seen: BTreeMap<(MachineName, BoardIndex), Order>,
 }
 
 impl Hardware {
+    /// Boards of some temper.
+    pub fn new(chance: &mut Chance) -> Hardware {
+        let (fails, silent) = (chance.one_of(&[0, 1, 3, 12]), chance.one_of(&[0, 0, 1, 4]));
+        Hardware { fails, silent, answers: Vec::new(), seen: BTreeMap::new() }
+    }
+
     /// Takes an order and decides on its answers. An order may come twice, an older one must never come.
     pub fn take(&mut self, order: Order, now: Moment, chance: &mut Chance) {
         for board in order.boards.iter() {
@@ -43,13 +51,13 @@ impl Hardware {
 
     fn decide(&mut self, order: &Order, now: Moment, chance: &mut Chance) {
         // Mostly soon; sometimes later than anybody waits; some boards never.
-        let slow_ms = chance.one_of(&[0, 0, 500, 3000, 40_000]);
+        let slow_ms = chance.one_of(&[0, 0, 0, 500, 500, 3000, 40_000]);
         let whole = chance.percent(50);
         let (mut together, mut failed) = (Vec::new(), Vec::new());
         for board in order.boards.iter().copied() {
             match chance.below(100) {
-                0..=3 => {}
-                4..=11 => failed.push((board, "it smells burnt".into())),
+                dice if dice < self.silent => {}
+                dice if dice < self.silent + self.fails => failed.push((board, "it smells burnt".into())),
                 _ if whole => together.push(board),
                 _ => self.promise(order.id, vec![board], Vec::new(), now.plus_ms(chance.within(0, slow_ms))),
             }

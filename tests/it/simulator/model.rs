@@ -59,6 +59,8 @@ pub struct Model {
     pub machines: Vec<Machine>,
     /// The jobs that were ever queued.
     pub jobs: BTreeMap<JobId, Job>,
+    /// How many grants went past somebody who waits for the same machine.
+    pub overtakings: usize,
     last_grant: Grant0,
 }
 
@@ -182,7 +184,8 @@ impl Model {
                 self.jobs.insert(*job, new);
             }
             Event::JobGranted { job, grant, machine, boards, region } => {
-                rules::check_grant(self, fact, *job, machine, boards, *region, options);
+                let overtakes = rules::check_grant(self, fact, *job, machine, boards, *region, options);
+                self.overtakings += usize::from(overtakes);
                 self.new_grant(*grant);
                 let machine = self.machine(machine);
                 for board in boards.iter() {

@@ -36,25 +36,26 @@ fn user(name: &str) -> UserName {
 pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Command {
     let job = chance.pick(jobs).copied().unwrap_or(JobId(1));
     match chance.below(100) {
-        0..=44 => Command::CreateJob(request(who, machines, chance)),
-        45..=64 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
-        65..=76 => Command::PowerJob { job, power: chance.percent(50) },
+        0..=49 => Command::CreateJob(request(who, machines, chance)),
+        50..=69 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
+        70..=76 => Command::PowerJob { job, power: chance.percent(50) },
         77..=82 => Command::ReportBoard { board: board(machines, chance), reason: "hot".into() },
         83..=88 => {
             let mark = chance.one_of(&[Mark::Free, Mark::Free, Mark::Maintenance, Mark::Dead]);
             Command::MarkBoard { board: board(machines, chance), mark, reason: "checked".into() }
         }
-        89..=90 => Command::RetestBoard { board: board(machines, chance) },
-        91 => Command::SetService { accept: chance.percent(80), reason: "lunch".into() },
-        _ => office(chance),
+        _ => Command::RetestBoard { board: board(machines, chance) },
     }
 }
 
-fn office(chance: &mut Chance) -> Command {
+/// A wish about users, sessions or the service.
+pub fn office(chance: &mut Chance) -> Command {
     let user = user(chance.one_of(&NAMES).0);
     let role = chance.one_of(&Role::ALL);
     let session = SessionKey(u128::from(chance.below(30)));
-    match chance.below(8) {
+    match chance.below(10) {
+        8 => Command::SetService { accept: true, reason: "".into() },
+        9 => Command::SetService { accept: chance.percent(70), reason: "lunch".into() },
         0 => Command::CreateUser { user, role, phc: Phc::dummy() },
         1 => Command::SetRole { user, role },
         2 => Command::SetPassword { user, phc: Phc::dummy() },
@@ -182,7 +183,7 @@ fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
         tags: words(tags).into_iter().collect::<BTreeSet<_>>(),
         kinds: words(chance.one_of(&[&["spinnaker"][..], &["burn", "spinnaker"], &["burn"]])),
         settle_ms: chance.one_of(&[0, 0, 5000]),
-        order_ms_max: chance.one_of(&[1000, 20_000]),
+        order_ms_max: chance.one_of(&[10_000, 30_000]),
     }
 }
 

@@ -12,7 +12,8 @@ use berth::lab::machine::{MachineSpec, Shape, TriadsSpec};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// Asserts that a grant is one the job asked for, on boards that are free, and that it is the job's turn.
+/// Asserts that a grant is one the job asked for, on boards that are free, and that it is the job's turn. Answers
+/// whether somebody was overtaken who waits for the same machine.
 pub fn check_grant(
     model: &Model,
     fact: &Fact,
@@ -21,12 +22,12 @@ pub fn check_grant(
     boards: &[BoardIndex],
     region: Option<Region>,
     options: &Options,
-) {
+) -> bool {
     let known = &model.jobs[&job];
     let machine =
         model.machines.iter().find(|known| known.spec.name == *machine).expect("the machine is there");
     check_boards(machine, &known.spec, boards, region);
-    check_turn(model, machine, job, known, boards, fact.at, options);
+    check_turn(model, machine, job, known, boards, fact.at, options)
 }
 
 /// The boards are such as the request asks for.
@@ -140,7 +141,7 @@ fn inner_links(torus: &TriadsSpec, size: Torus, boards: &BTreeSet<Triad>, wrappi
 }
 
 /// Nobody has waited too long to be overtaken, nobody equal came earlier, and the first who could use the machine
-/// does not start later because of the grant.
+/// does not start later because of the grant. Answers whether anybody was overtaken.
 fn check_turn(
     model: &Model,
     machine: &Machine,
@@ -149,7 +150,8 @@ fn check_turn(
     boards: &[BoardIndex],
     now: Moment,
     options: &Options,
-) {
+) -> bool {
+    let mut overtakes = false;
     let ahead = line(model).into_iter().take_while(|other| *other != job);
     let mut first = None;
     for other in ahead {
@@ -161,9 +163,10 @@ fn check_turn(
         let Some(request) = fitting(machine, &waiting.spec) else { continue };
         let patient = now.ms_since(waiting.created) < options.patience_ms;
         assert!(patient, "job {job} overtook {other}, which has waited since {}", waiting.created);
+        overtakes = true;
         first = first.or_else(|| Some((other, starts_by(model, machine, &request, options)?)));
     }
-    let Some((other, before)) = first.filter(|(_, before)| *before != u64::MAX) else { return };
+    let Some((other, before)) = first.filter(|(_, before)| *before != u64::MAX) else { return overtakes };
     let mut after = model.clone();
     let lent = after.machine(&machine.spec.name);
     lent.lent.extend(boards.iter().map(|board| (*board, job)));
@@ -176,6 +179,7 @@ fn check_turn(
         later <= before,
         "job {other} would start by {before}, and by {later} after {job} got {boards:?}"
     );
+    overtakes
 }
 
 /// The jobs that wait, first to last.
@@ -266,9 +270,14 @@ fn until(model: &Model, machine: &Machine, board: BoardIndex, options: &Options)
     ends.map_or(u64::MAX, |ends| ends.plus_ms(machine.return_ms_max()).0)
 }
 
-/// At rest nobody who is first in the line of a machine could have boards there now.
+/// At rest nobody who is first in the line of a machine could have boards there now, and nobody waits in vain.
 pub fn check_rest(model: &Model) {
     let line = line(model);
+    for job in &line {
+        let spec = &model.jobs[job].spec;
+        let fits = model.machines.iter().any(|machine| fitting(machine, spec).is_some());
+        assert!(fits, "job {job} waits for what no machine has");
+    }
     for machine in &model.machines {
         let first = line.iter().find_map(|job| Some((job, fitting(machine, &model.jobs[job].spec)?)));
         let Some((job, request)) = first else { continue };

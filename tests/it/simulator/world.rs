@@ -26,7 +26,7 @@ pub struct World {
     /// The lab that readers see: it has the facts that were kept, and nothing else.
     shown: Lab,
     /// The second account of the kept facts.
-    model: Model,
+    pub model: Model,
     /// What was kept, round by round.
     pub kept: Vec<Fact>,
     hardware: Hardware,
@@ -62,7 +62,7 @@ impl World {
             options,
             model: Model::default(),
             kept: Vec::new(),
-            hardware: Hardware::default(),
+            hardware: Hardware::new(&mut chance),
             machines: people::machines(&mut chance),
             chance,
         };
@@ -74,12 +74,12 @@ impl World {
     pub fn step(&mut self) {
         match self.chance.below(100) {
             0..=39 => self.visits(),
-            40..=74 => self.hear_hardware(),
-            75..=84 => self.pass_time(),
-            85..=90 => self.give_signs(),
-            91..=93 => self.reconfigure(),
-            94 => self.change_options(),
-            95..=96 => self.hardware.fall_silent(),
+            40..=76 => self.hear_hardware(),
+            77..=84 => self.pass_time(),
+            85..=93 => self.give_signs(),
+            94..=95 => self.reconfigure(),
+            96 => self.change_options(),
+            97 => self.hardware.fall_silent(),
             _ => self.restart(),
         }
         self.check();
@@ -109,24 +109,26 @@ impl World {
         }
     }
 
+    /// Whatever is due happens. Often it is compared with what a lab would do that knows of no pass before.
     fn settle(&mut self, round: &mut Round) {
-        // What a desk that has forgotten how far its passes came would do.
-        let mut forgetful = self.lab.clone();
-        forgetful.set_options(self.options.clone());
-        let expected = forgetful.settle(self.now);
-        let mut first = true;
-        while let Some(fact) = self.lab.settle(self.now) {
-            if first {
-                assert!(expected.is_some(), "{fact:?} comes of a memo alone");
+        let compared = self.chance.percent(30);
+        loop {
+            let afresh = compared.then(|| self.settled_afresh());
+            let due = self.lab.settle(self.now);
+            if let Some(afresh) = afresh {
+                assert_eq!(due, afresh, "the memo of the pass told otherwise after {:#?}", round.facts);
             }
-            first = false;
+            let Some(fact) = due else { return };
             self.apply(fact, round);
             assert!(round.facts.len() < FACTS_MAX, "no rest: {:?}", round.facts.last());
         }
+    }
+
+    /// What would be next if every pass over the line began anew.
+    fn settled_afresh(&self) -> Option<Fact> {
         let mut forgetful = self.lab.clone();
         forgetful.set_options(self.options.clone());
-        let hidden = forgetful.settle(self.now);
-        assert_eq!(hidden, None, "the memo hid this after {:#?}", round.facts);
+        forgetful.settle(self.now)
     }
 
     fn apply(&mut self, fact: Fact, round: &mut Round) {
@@ -161,6 +163,10 @@ impl World {
 
     fn visit(&mut self) -> (Caller, Command) {
         let who = people::somebody(&mut self.chance);
+        if self.chance.percent(12) {
+            let who = if self.chance.percent(60) { Caller::server() } else { who };
+            return (who, people::office(&mut self.chance));
+        }
         let jobs = self.jobs();
         let command = people::wish(&who, &jobs, &self.machines, &mut self.chance);
         (who, command)
@@ -187,10 +193,10 @@ impl World {
     fn pass_time(&mut self) {
         let deadline = self.lab.wake_at().map_or(self.now, |(at, _)| at);
         self.now = match self.chance.below(10) {
-            0..=4 => self.now.plus_ms(self.chance.below(5000)),
-            5..=7 => self.now.max(deadline),
+            0..=5 => self.now.plus_ms(self.chance.below(5000)),
+            6..=7 => self.now.max(deadline),
             8 => self.now.max(Moment(deadline.0.saturating_sub(1))),
-            _ => self.now.plus_ms(self.chance.below(1_000_000)),
+            _ => self.now.plus_ms(self.chance.below(100_000) * self.chance.within(0, 10)),
         };
         self.round(Vec::new());
     }
@@ -287,7 +293,7 @@ impl World {
         self.model.compare(&self.lab);
         self.model.check_deadlines(self.now, self.restarted);
         rules::check_rest(&self.model);
-        if self.chance.percent(10) {
+        if self.chance.percent(5) {
             assert_alike(&self.lab, &self.shown);
         }
     }
@@ -297,8 +303,7 @@ impl World {
 fn assert_alike(one: &Lab, other: &Lab) {
     assert_eq!(one.wake_at(), other.wake_at());
     for query in questions(one) {
-        let (one, other) = (format!("{:#?}", one.see(&query)), format!("{:#?}", other.see(&query)));
-        let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
-        assert!(one == other, "the answers to {query:?} differ: {differs:?}");
+        let (one, other) = (format!("{:?}", one.see(&query)), format!("{:?}", other.see(&query)));
+        assert!(one == other, "the answers to {query:?} differ:\n{one}\n{other}");
     }
 }
