@@ -118,12 +118,13 @@ fn watch_signals(handle: ServerHandle) -> std::io::Result<()> {
     let watch = move || {
         for signal in signals.forever() {
             match signal {
-                SIGHUP => match task::block_on(handle.reload()) {
-                    Ok(changes) => tracing::info!(?changes, "reloaded"),
-                    Err(why) => {
-                        tracing::error!("the configuration was refused and the old one stays in force: {why}")
+                SIGHUP => {
+                    if let Err(why) = task::block_on(handle.reload()) {
+                        tracing::error!(
+                            "the configuration was refused and the old one stays in force: {why}"
+                        );
                     }
-                },
+                }
                 _ if ending.swap(true, Ordering::AcqRel) => std::process::exit(128 + signal),
                 _ => handle.end(End::Quit),
             }

@@ -218,6 +218,19 @@ pub enum View {
     Users(Vec<UserView>),
 }
 
+impl View {
+    /// How many jobs, boards, machines or users it lists.
+    pub fn rows(&self) -> usize {
+        match self {
+            View::Machines(machines) => machines.len(),
+            View::Machine(_, boards) | View::Boards(boards) => boards.len(),
+            View::Jobs(jobs) => jobs.len(),
+            View::Users(users) => users.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// How the lab is.
 #[derive(Clone, Debug)]
 pub struct StatusView {

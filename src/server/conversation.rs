@@ -324,44 +324,49 @@ impl Conversation {
         let house = self.house.clone();
         let asker = quick::asker(&house, config, &session);
         let plans: Vec<_> = calls.iter().map(|call| service::plan(&call.fname, &call.args, &asker)).collect();
-        let at_once =
-            plans.iter().all(|plan| plan.as_ref().map_or(true, |planned| quick::is_quick(planned, waiting)));
-        if at_once {
-            framed(out, |text| {
-                let envelope = self.envelope(&message.session, message.id, config);
-                envelope.begin_list(text);
-                for (call, plan) in calls.iter().zip(plans) {
-                    let (function, came) = match plan {
-                        Ok(planned) => (Some(planned.function), self.do_now(planned, &asker)),
-                        Err(fault) => (None, Err(fault)),
-                    };
-                    quick::push_entry(
-                        text,
-                        &call.fname,
-                        function,
-                        came,
-                        &asker,
-                        config.limits.answer_bytes_max,
-                    );
-                }
-                envelope.end_list(text);
-            });
+        let quick = |plan: &Result<Planned, Fault>| {
+            plan.as_ref().map_or(true, |known| quick::is_quick(known, waiting))
+        };
+        if plans.iter().all(quick) {
+            self.answer_now(&calls, plans, &asker, message, config, out);
             return Handled::Answered { has_id };
         }
-        let mut entries = Vec::with_capacity(plans.len());
-        for (call, plan) in calls.iter().zip(plans) {
+        let entries = calls.iter().zip(plans).map(|(call, plan)| {
             let plan = plan.and_then(|planned| self.begin(planned));
-            entries.push((Cow::into_owned(call.fname.clone()), plan));
-        }
-        let errand = Errand {
-            house: self.house.clone(),
-            config: config.clone(),
-            session,
-            entries,
-            waits: self.waits.clone(),
-        };
+            (Cow::into_owned(call.fname.clone()), plan)
+        });
+        let entries = entries.collect();
+        let (house, config, waits) = (house.clone(), config.clone(), self.waits.clone());
+        let errand = Errand { house, config, session: session.clone(), entries, waits };
         let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
         Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
+    }
+
+    /// Carries out calls that need no waiting, and answers them.
+    fn answer_now(
+        &mut self,
+        calls: &[call::Call<'_>],
+        plans: Vec<Result<Planned, Fault>>,
+        asker: &service::Asker<'_>,
+        message: &Message<'_>,
+        config: &Config,
+        out: &mut Vec<u8>,
+    ) {
+        let bytes_max = config.limits.answer_bytes_max;
+        framed(out, |text| {
+            let envelope = Envelope { session: &message.session, name: &config.name, id: message.id };
+            envelope.begin_list(text);
+            for (call, plan) in calls.iter().zip(plans) {
+                let function = plan.as_ref().ok().map(|planned| planned.function);
+                // What could not be told any more is not worked out either.
+                let came = match plan {
+                    Ok(_) if text.len() > bytes_max => Err(quick::too_large()),
+                    plan => plan.and_then(|planned| self.do_now(planned, asker)),
+                };
+                quick::push_entry(text, &call.fname, function, came, asker, bytes_max);
+            }
+            envelope.end_list(text);
+        });
     }
 
     /// Carries out a plan that needs no waiting.

@@ -6,6 +6,7 @@
 
 use super::hardware::Hardware;
 use super::herald::Herald;
+use super::quick;
 use super::signs::Signs;
 use crate::clock::{Clock, Moment};
 use crate::controller::Outcome;
@@ -24,6 +25,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// How much news one round takes in, so that nobody waits long for an answer.
 const ROUND_NEWS_MAX: usize = 4096;
+
+/// How many rows the questions of one message may come to; what asks for more is refused as too large.
+const VISIT_ROWS_MAX: usize = 250_000;
 
 /// How long nothing is written after the journal had no room.
 const FULL_PAUSE_MS: u64 = 1000;
@@ -278,8 +282,7 @@ impl Desk {
     fn take_news(&mut self, now: Moment, news: News, round: &mut Round) {
         match news {
             News::Visit(visit) => {
-                let answers =
-                    visit.asks.iter().map(|ask| self.take_ask(now, &visit.caller, ask, round)).collect();
+                let answers = self.take_asks(now, &visit.caller, &visit.asks, round);
                 round.answers.push((visit.answer, answers));
             }
             News::Outcome(outcome) => self.take_outcome(now, outcome, round),
@@ -289,6 +292,22 @@ impl Desk {
             }
             News::Stop => round.stop = true,
         }
+    }
+
+    /// The asks of one message, one after the other. Views that nobody could be sent are not made.
+    fn take_asks(&mut self, now: Moment, caller: &Caller, asks: &[Ask], round: &mut Round) -> Answers {
+        let mut rows = 0;
+        let take = |ask: &Ask| {
+            if ask.only_reads() && rows > VISIT_ROWS_MAX {
+                return Err(quick::too_large());
+            }
+            let answer = self.take_ask(now, caller, ask, round);
+            if let Ok(Reply::Seen(view)) = &answer {
+                rows += view.rows();
+            }
+            answer
+        };
+        asks.iter().map(take).collect()
     }
 
     fn take_ask(

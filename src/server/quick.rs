@@ -98,6 +98,11 @@ fn log_level(house: &House, level: Option<&'static str>) -> Came {
     }
 }
 
+/// What is said instead of an answer that is too large.
+pub fn too_large() -> Fault {
+    Fault::new(Code::ANSWER_TOO_LARGE, Code::ANSWER_TOO_LARGE.row().meaning)
+}
+
 /// Appends one entry of the list of answers; one that is too large is refused alone.
 pub fn push_entry(
     text: &mut Vec<u8>,
@@ -114,7 +119,6 @@ pub fn push_entry(
         None => came.map(drop),
     };
     call::end_data(text);
-    let too_large = || Fault::new(Code::ANSWER_TOO_LARGE, Code::ANSWER_TOO_LARGE.row().meaning);
     if let Err(fault) = written.and_then(|()| if text.len() > bytes_max { Err(too_large()) } else { Ok(()) })
     {
         text.truncate(start);

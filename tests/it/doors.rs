@@ -435,3 +435,20 @@ fn boards_can_be_asked_and_taken_out_of_use() {
     call["state"] = "free".into();
     assert_eq!(admin.call(call).expect("a board")["state"], "free");
 }
+
+#[test]
+fn many_lists_in_one_message_cannot_fill_the_memory() {
+    let house = House::with(&format!("{LAB}\n[limits]\nanswer_bytes_max = 65536\n"));
+    let mut socket = Socket::guest(house.address);
+    for _ in 0..20 {
+        create(&mut socket, json!({"boards": 1, "keepalive": null}));
+    }
+    let mut calls = vec![json!({"fname": "list_jobs"}); 500];
+    for first in [json!({"fname": "get_version"}), json!({"fname": "create_job"})] {
+        calls[0] = first;
+        let answer = socket.ask(json!(calls));
+        let entries = answer["data"].as_array().expect("a list");
+        let refused = entries.iter().filter(|entry| entry["error"]["code"] == 1111).count();
+        assert!(entries.len() == 500 && refused > 400 && entries[1]["error"].is_null(), "{refused} refused");
+    }
+}
