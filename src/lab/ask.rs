@@ -21,6 +21,7 @@ impl Ask {
 }
 
 /// What came of an ask that was not refused.
+#[allow(clippy::large_enum_variant, reason = "a reply is made once and moved a few times")]
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// These facts, made true and kept; none when all was so already.

@@ -3,7 +3,7 @@
 use super::board::BoardState;
 use super::job::JobState;
 use super::{Lab, Purpose};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Lab {
     /// The first thing that does not hold, if any.
@@ -12,7 +12,8 @@ impl Lab {
         self.check_loans()?;
         self.check_boards()?;
         self.check_orders()?;
-        self.check_jobs()
+        self.check_jobs()?;
+        self.check_counts()
     }
 
     /// No board has two holders, and every holder's boards know it.
@@ -113,4 +114,38 @@ impl Lab {
         }
         Ok(())
     }
+
+    /// Whatever is counted beside is counted right.
+    fn check_counts(&self) -> Result<(), String> {
+        let live: Vec<_> = self.jobs.values().filter(|job| job.is_live()).collect();
+        if !live.iter().map(|job| &job.id).eq(&self.live) {
+            return Err(format!("{} jobs are live, {} are listed as such", live.len(), self.live.len()));
+        }
+        let states = counted(self.jobs.values().map(|job| job.state));
+        if !states.iter().eq(self.jobs_in_state.iter().filter(|(_, count)| **count > 0)) {
+            return Err(format!("jobs are {states:?}, counted are {:?}", self.jobs_in_state));
+        }
+        let owners = counted(live.iter().map(|job| job.spec.owner.clone()));
+        if owners != self.live_of_owner {
+            return Err(format!("owners have {owners:?} live jobs, counted are {:?}", self.live_of_owner));
+        }
+        let users = counted(self.sessions.values().map(|session| session.user.clone()));
+        if users != self.sessions_of_user {
+            return Err(format!("users have {users:?} sessions, counted are {:?}", self.sessions_of_user));
+        }
+        let due = self.due.lapses.len() + self.due.leases.len();
+        let lapses = live.iter().filter(|job| job.lapses_at().is_some()).count();
+        let leases = live.iter().filter(|job| job.lease_ends_at().is_some()).count();
+        match due == lapses + leases {
+            true => Ok(()),
+            false => Err(format!("{due} deadlines of jobs, {lapses} keepalives and {leases} leases")),
+        }
+    }
+}
+
+/// How often each occurs.
+fn counted<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    all.for_each(|one| *counts.entry(one).or_default() += 1);
+    counts
 }

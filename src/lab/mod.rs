@@ -33,6 +33,7 @@ mod apply;
 mod check;
 mod decide;
 mod explain;
+mod react;
 mod see;
 mod settle;
 mod track;

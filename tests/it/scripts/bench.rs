@@ -28,7 +28,7 @@ use std::sync::Arc;
 const LINES_MAX: usize = 5000;
 
 /// How much of a line is shown.
-const LINE_BYTES_MAX: usize = 300;
+const LINE_CHARS_MAX: usize = 300;
 
 /// See above.
 pub struct Bench {
@@ -259,8 +259,11 @@ impl Bench {
 
 /// A line, with its end cut off if it is long.
 fn shortened(line: &str) -> String {
-    let end = line.floor_char_boundary(LINE_BYTES_MAX);
-    if end < line.len() { format!("{}...", &line[..end]) } else { line.to_owned() }
+    let mut shown: String = line.chars().take(LINE_CHARS_MAX).collect();
+    if shown.len() < line.len() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// Every question there is to ask of a lab of this size.
