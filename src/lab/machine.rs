@@ -375,6 +375,11 @@ impl Machine {
         self.by_serial.get(serial).copied()
     }
 
+    /// Whether anybody has marked or reported any board.
+    pub fn has_words(&self) -> bool {
+        !self.marks.is_empty() || !self.reports.is_empty()
+    }
+
     /// Whether a board is to be set aside when it is free: it is marked, or was reported by so many that it is to
     /// be quarantined (zero: never).
     pub fn is_unwanted(&self, board: BoardIndex, reports_to_quarantine: usize) -> bool {
