@@ -387,11 +387,6 @@ impl Machine {
         self.marks.contains_key(&board) || (reports_to_quarantine > 0 && reports >= reports_to_quarantine)
     }
 
-    /// Whether the machine has such a board.
-    pub fn has(&self, board: BoardIndex) -> bool {
-        (board.0 as usize) < self.states.len()
-    }
-
     /// All boards, in order.
     pub fn boards(&self) -> impl Iterator<Item = BoardIndex> + use<> {
         (0..self.states.len() as u32).map(BoardIndex)
