@@ -8,9 +8,11 @@ use super::job::{Job, JobState};
 use super::machine::Machine;
 use super::queue::Place;
 use super::refusal::Refusal;
+use super::track::{SOME_TIME, awaited};
 use super::view::{BLOCKERS_NAMED_MAX, BlockerView, ExplainView, WaitView};
 use crate::allocator::Hold;
 use crate::clock::Moment;
+use std::collections::BTreeSet;
 
 impl Lab {
     /// Everything that keeps a job from starting.
@@ -48,7 +50,7 @@ impl Lab {
             Err(why) => (None, Some(why)),
         };
         let free_by = hold.as_ref().and_then(|hold| {
-            let latest = hold.boards().map(until).max().filter(|at| *at != u64::MAX)?;
+            let latest = awaited(hold, machine).map(until).max().filter(|at| *at < SOME_TIME)?;
             Some(Moment(latest))
         });
         let waits_for = hold.as_ref().map_or_else(Vec::new, |hold| self.blockers(machine, hold));
@@ -56,13 +58,13 @@ impl Lab {
     }
 
     fn blockers(&self, machine: &Machine, hold: &Hold) -> Vec<BlockerView> {
-        let held = hold.boards().filter(|board| machine.state(*board).is_held());
-        held.take(BLOCKERS_NAMED_MAX)
+        let awaited: BTreeSet<_> = awaited(hold, machine).collect();
+        (awaited.into_iter().take(BLOCKERS_NAMED_MAX))
             .map(|board| BlockerView {
                 board: machine.spec.board_name(board),
                 state: machine.state(board),
                 holder: self.holder(machine, board).map(|job| (job.id, job.spec.owner.clone())),
-                until: Some(self.available_at(machine, board)).filter(|at| *at != u64::MAX).map(Moment),
+                until: Some(self.available_at(machine, board)).filter(|at| *at < SOME_TIME).map(Moment),
             })
             .collect()
     }

@@ -380,16 +380,16 @@ impl Machine {
         self.by_serial.get(serial).copied()
     }
 
+    /// Whether anybody has marked or reported any board.
+    pub fn has_words(&self) -> bool {
+        !self.marks.is_empty() || !self.reports.is_empty()
+    }
+
     /// Whether a board is to be set aside when it is free: it is marked, or was reported by so many that it is to
     /// be quarantined (zero: never).
     pub fn is_unwanted(&self, board: BoardIndex, reports_to_quarantine: usize) -> bool {
         let reports = self.reports.get(&board).map_or(0, |reports| reports.len());
         self.marks.contains_key(&board) || (reports_to_quarantine > 0 && reports >= reports_to_quarantine)
-    }
-
-    /// Whether the machine has such a board.
-    pub fn has(&self, board: BoardIndex) -> bool {
-        (board.0 as usize) < self.states.len()
     }
 
     /// All boards, in order.

@@ -2,7 +2,7 @@
 //!
 //! `Lab` is a value in memory. No socket, file, clock, thread or chance is inside: the present comes in as an
 //! argument and the same inputs give the same facts. Read `job` and `board` first (their lives are drawn
-//! there), then `command`, `fact`, `effect`, `view`, then this file, then one file per verb:
+//! there), then `command`, `fact`, `effect`, `view`, then this file, then the verbs, one file or folder each:
 //!
 //! - `decide` turns a wish into facts or a refusal; it reads only.
 //! - `settle` names the next thing that is due by itself: a consequence, a lapse, a release, a grant. It is
@@ -11,6 +11,9 @@
 //! - `react` lists what must be done outside because of a fact just applied; it is never asked at replay.
 //! - `see` answers every question.
 //! - `check` says what must always hold.
+//!
+//! Who is next is the business of `demand` (what a request asks of a machine), `queue` (the line) and `track` (the
+//! pass over one machine); why somebody is not, of `explain`.
 //!
 //! Beside the facts stand signs of life (`note`): they move deadlines and are never journalled, which is why
 //! `resume`, asked once after replay, gives every live job its whole keepalive anew.

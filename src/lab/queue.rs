@@ -83,7 +83,7 @@ pub struct Surroundings<'a> {
     pub machines: &'a [Machine],
     /// When a job was queued.
     pub created: &'a dyn Fn(JobId) -> Moment,
-    /// When a board is available at the latest; zero for now, the greatest number when nobody knows.
+    /// When a board is available at the latest; zero for now, and `SOME_TIME` or `NEVER`.
     pub until: &'a dyn Fn(usize, BoardIndex) -> u64,
 }
 

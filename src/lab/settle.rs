@@ -6,7 +6,7 @@ use super::fact::{BoardRef, Event, Fact, Grant};
 use super::job::Reason;
 use super::machine::Machine;
 use super::queue::Surroundings;
-use super::track::return_ms_max;
+use super::track::{NEVER, SOME_TIME, return_ms_max};
 use super::{Lab, Purpose};
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
@@ -167,21 +167,21 @@ impl Lab {
         })
     }
 
-    /// When a board is available at the latest, in milliseconds: zero for now, the greatest number when
-    /// nobody knows.
+    /// When a board is available at the latest, in milliseconds: zero for now, `SOME_TIME` when its holder decides,
+    /// `NEVER` when nobody can tell.
     pub(super) fn available_at(&self, machine: &Machine, board: BoardIndex) -> u64 {
-        let since = machine.board(board).since;
         if machine.is_unwanted(board, self.options.reports_to_quarantine) {
-            return u64::MAX;
+            return NEVER;
         }
+        let back = |from: Moment| from.plus_ms(return_ms_max(machine)).0.min(SOME_TIME);
         match machine.state(board) {
             BoardState::Free => 0,
-            BoardState::Cleaning => since.plus_ms(return_ms_max(machine)).0,
+            BoardState::Cleaning => back(machine.board(board).since),
             BoardState::Lent => {
                 let ends_at = self.holder(machine, board).and_then(|job| job.lease_ends_at());
-                ends_at.map_or(u64::MAX, |ends_at| ends_at.plus_ms(return_ms_max(machine)).0)
+                ends_at.map_or(SOME_TIME, back)
             }
-            _ => u64::MAX,
+            _ => NEVER,
         }
     }
 }

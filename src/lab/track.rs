@@ -2,21 +2,30 @@
 //!
 //! Heads (the first of each class) are tried in the order of the line. The first that does not fit is the machine's
 //! head: the boards it would get the earliest are held, and later jobs go only where they touch none of them, or
-//! are over before the held boards could come together. A job that has waited `patience` lets nobody past.
+//! are over before the held boards could come together. A job that has waited `patience` lets nobody past; only
+//! one that waits for boards by name keeps no others from anybody. One that could not be met with the boards in
+//! service waits for a repair, not for its turn: nothing is held for it, and it stops nobody.
 //!
 //! Everything here but `heads` is a memo, no truth: forgetting it (`forget`) costs time, nothing else. It stays right
 //! because whatever could let a job fit that did not fit before makes it forget: boards that come back or are set
 //! aside, a job that leaves for which boards were held or which let nobody past, a job that comes in front of the
 //! one boards are held for. More jobs in the line, and time, only ever take room away.
 
+use super::board::BoardState;
 use super::demand::Demand;
 use super::machine::Machine;
 use super::queue::{Place, Surroundings};
-use crate::allocator::{BoardIndex, Hold, Placement, Request};
+use crate::allocator::torus::{TRIAD_BOARDS, Triad};
+use crate::allocator::{BoardIndex, Hold, Placement, Request, Size};
 use crate::clock::Moment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
+
+/// When a board is back of which nobody knows whether it will be: it is out of service, or is to be.
+pub const NEVER: u64 = u64::MAX;
+/// When a board is back that its holder may keep.
+pub const SOME_TIME: u64 = u64::MAX - 1;
 
 /// How many classes may wait for one machine before the pass over it looks no further: later ones wait for these.
 pub const CLASSES_BLOCKED_MAX: usize = 128;
@@ -42,8 +51,60 @@ pub struct Track {
 #[derive(Clone)]
 struct Blocked {
     created: Moment,
-    /// No boards can be held for it at present.
+    /// It cannot be met with the boards in service, so none are held for it.
     hopeless: bool,
+    /// What nobody may take from it, once it has lost patience.
+    claim: Option<Claim>,
+}
+
+/// What a job that has lost patience keeps from others.
+#[derive(Clone)]
+enum Claim {
+    /// The machine: it has waited only because others came first.
+    Machine,
+    /// The boards it named; it has no use for others.
+    Boards(Hold),
+    /// Nothing: it waits for boards that are out of service, not for its turn.
+    Nothing,
+}
+
+impl Claim {
+    fn of(demand: Option<&Arc<Demand>>, number: usize, lab: &Surroundings<'_>) -> Claim {
+        let request = demand.and_then(|demand| demand.request(&lab.machines[number]).ok());
+        let Some(request) = request else { return Claim::Nothing };
+        match best_wait(&request, number, lab) {
+            Some((boards, _)) if matches!(request.size, Size::Named(_)) => Claim::Boards(boards),
+            Some(_) => Claim::Machine,
+            None => Claim::Nothing,
+        }
+    }
+}
+
+/// The boards a request could get the earliest, and when the last of them is back; none when some of them are out
+/// of service wherever it looks: nobody knows then whether there will ever be a place.
+fn best_wait(request: &Request, number: usize, lab: &Surroundings<'_>) -> Option<(Hold, u64)> {
+    let until = |board| (lab.until)(number, board);
+    let machine = &lab.machines[number];
+    let hold = machine.allocator.hold(request, &until)?;
+    let latest = awaited(&hold, machine).map(until).max().unwrap_or(0);
+    (latest != NEVER).then_some((hold, latest))
+}
+
+/// The boards that must be free before a request can have what is held for it, some perhaps twice. A rectangle must be
+/// rid of all its holders, also of those whose boards the request would not get.
+pub fn awaited(hold: &Hold, machine: &Machine) -> impl Iterator<Item = BoardIndex> {
+    let wanted = hold.boards().filter(|board| machine.state(*board) != BoardState::Free);
+    wanted.chain(boards_around(hold, machine).filter(|board| machine.state(*board).is_held()))
+}
+
+/// All boards of the rectangle that is held.
+fn boards_around(hold: &Hold, machine: &Machine) -> impl Iterator<Item = BoardIndex> {
+    let rectangle = hold.region().zip(machine.spec.triads().map(|triads| triads.torus()));
+    rectangle.into_iter().flat_map(|(region, torus)| {
+        let columns = region.x..region.x + region.width;
+        let triads = columns.flat_map(move |x| (region.y..region.y + region.height).map(move |y| (x, y)));
+        triads.flat_map(move |(x, y)| (0..TRIAD_BOARDS).map(move |z| torus.index(Triad::new(x, y, z))))
+    })
 }
 
 /// Boards that are kept for a job.
@@ -138,17 +199,33 @@ impl Track {
         number: usize,
         lab: &Surroundings<'_>,
     ) -> Option<Placement> {
-        let impatient = |blocked: &Blocked| lab.now.ms_since(blocked.created) >= lab.patience_ms;
-        if self.blocked.range(..place).any(|(_, blocked)| impatient(blocked)) {
+        if !self.let_past(place, number, lab) {
             self.turned_away = true;
             return None;
         }
         self.hold_before(place, number, lab);
         let machine = &lab.machines[number];
         let over_by = lease_ms.map(|ms| lab.now.plus_ms(ms).plus_ms(return_ms_max(machine)));
-        let hold = self.hold.as_ref().filter(|held| held.place < place && !ends_before(over_by, held.until));
-        let holds: Vec<_> = hold.map(|held| &held.boards).into_iter().collect();
+        let held = self.hold.as_ref().filter(|held| held.place < place && !ends_before(over_by, held.until));
+        let claimed = self.blocked.range(..place).filter_map(|(_, blocked)| match &blocked.claim {
+            Some(Claim::Boards(boards)) => Some(boards),
+            _ => None,
+        });
+        let holds: Vec<_> = held.map(|held| &held.boards).into_iter().chain(claimed).collect();
         machine.allocator.find(request, &holds)
+    }
+
+    /// Whether those in front of a place that have lost patience leave anything for it.
+    fn let_past(&mut self, place: Place, number: usize, lab: &Surroundings<'_>) -> bool {
+        let impatient = |blocked: &Blocked| lab.now.ms_since(blocked.created) >= lab.patience_ms;
+        for (at, blocked) in self.blocked.range_mut(..place).filter(|(_, blocked)| impatient(blocked)) {
+            let demand = self.heads.get(at);
+            let claim = blocked.claim.get_or_insert_with(|| Claim::of(demand, number, lab));
+            if matches!(claim, Claim::Machine) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Sees to it that boards are held for the first blocked job before a place for which any can be held.
@@ -158,13 +235,11 @@ impl Track {
         }
         for (blocked_at, blocked) in self.blocked.range_mut(..place).filter(|(_, blocked)| !blocked.hopeless)
         {
-            let until = |board| (lab.until)(number, board);
-            let request =
-                self.heads.get(blocked_at).and_then(|demand| demand.request(&lab.machines[number]).ok());
-            let boards = request.and_then(|request| lab.machines[number].allocator.hold(&request, &until));
-            if let Some(boards) = boards {
-                let latest = boards.boards().map(until).max().filter(|latest| *latest != u64::MAX);
-                self.hold = Some(Held { place: *blocked_at, boards, until: latest.map(Moment) });
+            let demand = self.heads.get(blocked_at);
+            let request = demand.and_then(|demand| demand.request(&lab.machines[number]).ok());
+            if let Some((boards, latest)) = request.and_then(|request| best_wait(&request, number, lab)) {
+                let until = Some(latest).filter(|latest| *latest != SOME_TIME).map(Moment);
+                self.hold = Some(Held { place: *blocked_at, boards, until });
                 return;
             }
             blocked.hopeless = true;
@@ -177,7 +252,7 @@ impl Track {
             self.forget();
             return;
         }
-        self.blocked.insert(place, Blocked { created, hopeless: false });
+        self.blocked.insert(place, Blocked { created, hopeless: false, claim: None });
         if self.blocked.len() > CLASSES_BLOCKED_MAX {
             self.blocked.pop_last();
             self.tried = self.blocked.last_key_value().map(|(last, _)| *last);

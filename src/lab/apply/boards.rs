@@ -44,7 +44,9 @@ impl Lab {
     pub(super) fn free_boards(&mut self, machine: &MachineName, boards: &[BoardIndex], at: Moment) {
         let Some(number) = self.machine_number(machine) else { return };
         self.machines[number].free(boards, at);
-        self.condemn(number, boards);
+        if self.machines[number].has_words() {
+            self.condemn(number, boards);
+        }
         self.queue.reconsider(number);
     }
 

@@ -40,7 +40,9 @@ impl Lab {
         self.job_of_grant.insert(grant, id);
         let Some(number) = self.machine_number(machine) else { return };
         self.machines[number].lend(boards, grant, at);
-        self.condemn(number, boards);
+        if self.machines[number].has_words() {
+            self.condemn(number, boards);
+        }
         let own_kind = self.machines[number].spec.kinds.first().cloned();
         let Some(job) = self.move_job(id, JobState::Power) else { return };
         let place = Place::of(id, &job.spec);

@@ -53,16 +53,13 @@ impl Lab {
         }
     }
 
-    /// A board came back, or its mark or reports changed: it may have to be set aside.
+    /// Boards came back, or their marks or reports changed: they may have to be set aside.
     pub(super) fn condemn(&mut self, number: usize, boards: &[BoardIndex]) {
         let machine = &self.machines[number];
-        if machine.marks().is_empty() && machine.reports().is_empty() && self.condemned.is_empty() {
-            return;
-        }
         for board in boards {
+            let unwanted = machine.is_unwanted(*board, self.options.reports_to_quarantine);
             let key = (machine.spec.name.clone(), *board);
-            let free = machine.state(*board) == BoardState::Free;
-            match free && machine.is_unwanted(*board, self.options.reports_to_quarantine) {
+            match unwanted && machine.state(*board) == BoardState::Free {
                 true => self.condemned.insert(key),
                 false => self.condemned.remove(&key),
             };

@@ -162,11 +162,13 @@ fn check_turn(
         );
         let Some(request) = fitting(machine, &waiting.spec) else { continue };
         let patient = now.ms_since(waiting.created) < options.patience_ms;
-        assert!(patient, "job {job} overtook {other}, which has waited since {}", waiting.created);
+        let overtaken = !patient && may_not_pass(model, machine, &request, boards, options);
+        assert!(!overtaken, "job {job} overtook {other}, which has waited since {}", waiting.created);
         overtakes = true;
-        first = first.or_else(|| Some((other, starts_by(model, machine, &request, options)?)));
+        let starts_by = || starts_by(model, machine, &request, options).filter(|at| *at != u64::MAX);
+        first = first.or_else(|| Some((other, starts_by()?)));
     }
-    let Some((other, before)) = first.filter(|(_, before)| *before != u64::MAX) else { return overtakes };
+    let Some((other, before)) = first.filter(|(_, before)| *before < u64::MAX - 1) else { return overtakes };
     let mut after = model.clone();
     let lent = after.machine(&machine.spec.name);
     lent.lent.extend(boards.iter().map(|board| (*board, job)));
@@ -180,6 +182,29 @@ fn check_turn(
         "job {other} would start by {before}, and by {later} after {job} got {boards:?}"
     );
     overtakes
+}
+
+/// Whether a grant takes something from an impatient request: of one that names its boards, just these; of one that
+/// waits for boards out of service, none.
+fn may_not_pass(
+    model: &Model,
+    machine: &Machine,
+    request: &Request,
+    boards: &[BoardIndex],
+    options: &Options,
+) -> bool {
+    let takes_some = match &request.size {
+        Size::Named(named) => named.iter().any(|board| boards.contains(board)),
+        _ => true,
+    };
+    takes_some && starts_by(model, machine, request, options).is_some_and(|at| at != u64::MAX)
+}
+
+/// Whether a board will be set aside as soon as it is free.
+fn is_unwanted(machine: &Machine, board: BoardIndex, options: &Options) -> bool {
+    let reports = machine.reports.get(&board).map_or(0, |reports| reports.len());
+    let reported = options.reports_to_quarantine > 0 && reports >= options.reports_to_quarantine;
+    reported || machine.marks.contains_key(&board)
 }
 
 /// The jobs that wait, first to last.
@@ -246,20 +271,21 @@ pub fn allocator(machine: &Machine) -> Allocator {
     allocator
 }
 
-/// When a request can be met at the latest; the greatest number when nobody knows.
+/// When a request can be met at the latest; the greatest number when it waits for boards that are out of use, the
+/// one before when it waits for somebody who may stay as long as he likes.
 fn starts_by(model: &Model, machine: &Machine, request: &Request, options: &Options) -> Option<u64> {
     let until = |board| until(model, machine, board, options);
     let hold = allocator(machine).hold(request, &until)?;
-    hold.boards().map(until).max()
+    let held = machine.lent.keys().chain(machine.returning.keys());
+    let in_the_way = held.copied().filter(|board| hold.contains(*board));
+    hold.boards().chain(in_the_way).map(until).max()
 }
 
 fn until(model: &Model, machine: &Machine, board: BoardIndex, options: &Options) -> u64 {
-    let reports = machine.reports.get(&board).map_or(0, |reports| reports.len());
-    let reported = options.reports_to_quarantine > 0 && reports >= options.reports_to_quarantine;
     if machine.is_free(board) {
         return 0;
     }
-    if reported || machine.marks.contains_key(&board) {
+    if is_unwanted(machine, board, options) || machine.out.contains_key(&board) {
         return u64::MAX;
     }
     if let Some((since, _)) = machine.returning.get(&board) {
@@ -267,7 +293,7 @@ fn until(model: &Model, machine: &Machine, board: BoardIndex, options: &Options)
     }
     let holder = machine.lent.get(&board).map(|job| &model.jobs[job]);
     let ends = holder.and_then(|job| Some(job.granted.plus_ms(job.spec.lease_ms?)));
-    ends.map_or(u64::MAX, |ends| ends.plus_ms(machine.return_ms_max()).0)
+    ends.map_or(u64::MAX - 1, |ends| ends.plus_ms(machine.return_ms_max()).0)
 }
 
 /// At rest nobody who is first in the line of a machine could have boards there now, and nobody waits in vain.
