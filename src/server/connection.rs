@@ -75,6 +75,8 @@ pub struct Connection {
     phase: Phase,
     /// The last thing to say is that the server ends.
     farewell: bool,
+    /// Something that is watched may have changed.
+    notices_due: bool,
     deadline: Option<Deadline>,
 }
 
@@ -137,6 +139,7 @@ impl Connection {
             blocked: false,
             phase: Phase::Open,
             farewell: false,
+            notices_due: false,
             deadline: None,
         }
     }
@@ -145,6 +148,10 @@ impl Connection {
     pub async fn run(mut self) {
         self.conversation.greet(&mut self.out);
         self.set_deadline(Some(Why::Idle));
+        if self.house.end().is_some() {
+            // Whoever was told to close was told before this one came.
+            self.close();
+        }
         std::future::poll_fn(|cx| self.poll(cx)).await;
     }
 
@@ -161,6 +168,7 @@ impl Connection {
             if self.bell.poll_rung(cx).is_ready() {
                 self.take_pokes();
             }
+            self.push_notices();
             if self.poll_write(cx).is_err() || self.is_over() {
                 return Poll::Ready(());
             }
@@ -178,7 +186,8 @@ impl Connection {
 
     /// Whether something to say came up that is not on its way yet.
     fn has_answers(&self) -> bool {
-        !self.blocked && !self.out.is_empty()
+        let due = self.notices_due && !self.has_said_all();
+        !self.blocked && (due || !self.out.is_empty())
     }
 
     /// Collects answers that took time.
@@ -187,7 +196,7 @@ impl Connection {
         if let Some(Poll::Ready(answer)) = checked {
             self.barrier = None;
             self.conversation.finish(answer, &mut self.out);
-            self.set_deadline(None);
+            self.set_frame_deadline();
         }
         while !self.ordered.is_empty() {
             let Poll::Ready(Some(answer)) = Pin::new(&mut self.ordered).poll_next(cx) else { break };
@@ -211,7 +220,15 @@ impl Connection {
                 Poke::Close => self.close(),
             }
         }
-        self.conversation.push_notices(&mut self.out);
+        self.notices_due = true;
+    }
+
+    /// Tells what changed, once the peer has taken in what was said before: until then changes coalesce.
+    fn push_notices(&mut self) {
+        if self.notices_due && self.out.is_empty() && !self.has_said_all() {
+            self.notices_due = false;
+            self.conversation.push_notices(&mut self.out);
+        }
     }
 
     /// Takes no more messages; the last one said is that the server ends.
@@ -317,7 +334,7 @@ impl Connection {
                 match self.stream.get_ref().read(buffer) {
                     Ok(0) if self.has_said_all() => return Poll::Ready(Err(())),
                     Ok(0) => {
-                        self.close();
+                        self.take_end();
                         return Poll::Ready(Ok(()));
                     }
                     Ok(bytes) => {
@@ -331,6 +348,17 @@ impl Connection {
                 }
             }
         })
+    }
+
+    /// The peer will say no more: what was taken is answered.
+    fn take_end(&mut self) {
+        self.conversation.hear_end();
+        if self.unframer.stalled_at_marker() {
+            let error = self.unframer.give_up();
+            self.take_frame_error(error);
+        }
+        self.close();
+        self.set_frame_deadline();
     }
 
     /// Whether another message may be taken now.
@@ -349,7 +377,7 @@ impl Connection {
         while !input.is_empty() && self.phase == Phase::Open {
             if frames > 0 && !self.may_take() {
                 self.rest = input.to_vec();
-                return;
+                break;
             }
             let (read, frame) = self.unframer.feed(input);
             input = &input[read..];
@@ -406,6 +434,8 @@ impl Connection {
     /// What the peer must do next, and by when.
     fn set_frame_deadline(&mut self) {
         let why = match self.phase {
+            // It is our turn, not the peer's.
+            Phase::Open if self.barrier.is_some() || !self.rest.is_empty() => None,
             Phase::Open if self.unframer.stalled_at_marker() => Some(Why::Stall),
             Phase::Open if self.conversation.is_known() => None,
             Phase::Open if self.unframer.mid_frame() => Some(Why::Handshake),
@@ -449,6 +479,8 @@ impl Connection {
 
     fn act_on_time(&mut self, why: Why) {
         match why {
+            // What follows the marker may be there, unread because it is not its turn.
+            Why::Stall if !self.may_take() => self.set_deadline(Some(Why::Stall)),
             Why::Stall => {
                 let error = self.unframer.give_up();
                 self.take_frame_error(error);

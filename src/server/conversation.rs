@@ -82,14 +82,24 @@ pub struct Conversation {
     /// The last session that was named here, which errors without a session and broadcasts carry.
     last_session: String,
     watcher: Option<Watcher>,
-    waits: Waits,
+    /// The hand-shake that is being checked asked for all notices.
+    wants_notices: bool,
+    waits: Arc<Waits>,
 }
 
 impl Conversation {
     /// A conversation with somebody who has said nothing yet; `bell` wakes the connection it is held on.
     pub fn new(house: Arc<House>, peer: SocketAddr, number: u64, bell: Arc<Bell>) -> Conversation {
-        let (last_session, watcher, waits) = (String::new(), None, Waits::default());
-        Conversation { house, peer, number, bell, last_session, watcher, waits }
+        Conversation {
+            house,
+            peer,
+            number,
+            bell,
+            last_session: String::new(),
+            watcher: None,
+            wants_notices: false,
+            waits: Arc::default(),
+        }
     }
 
     /// Who is at the other end.
@@ -100,6 +110,11 @@ impl Conversation {
     /// Whether a living session was ever named here.
     pub fn is_known(&self) -> bool {
         !self.last_session.is_empty()
+    }
+
+    /// The peer will say no more.
+    pub fn hear_end(&self) {
+        self.waits.hear_end();
     }
 
     /// Says the first word.
@@ -133,6 +148,9 @@ impl Conversation {
     pub fn finish(&mut self, said: Said, out: &mut Vec<u8>) {
         if let Some(session) = said.session {
             self.last_session = session.to_string();
+            if std::mem::take(&mut self.wants_notices) {
+                self.watch_everything();
+            }
         }
         out.extend_from_slice(&said.frame);
     }
@@ -211,9 +229,7 @@ impl Conversation {
                 return Handled::Answered { has_id: message.id.is_some() };
             }
         };
-        if message.caps.iter().any(|cap| cap == CAP_NOTICES) {
-            self.watch_everything();
-        }
+        self.wants_notices = message.caps.iter().any(|cap| cap == CAP_NOTICES);
         Handled::Handshake(self.shake_hands(claim, message, config))
     }
 
@@ -337,7 +353,7 @@ impl Conversation {
         });
         let entries = entries.collect();
         let (house, config, waits) = (house.clone(), config.clone(), self.waits.clone());
-        let errand = Errand { house, config, session: session.clone(), entries, waits };
+        let errand = Errand { house, config, session: session.clone(), entries, waiting, waits };
         let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
         Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
     }

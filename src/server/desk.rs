@@ -286,10 +286,7 @@ impl Desk {
                 round.answers.push((visit.answer, answers));
             }
             News::Outcome(outcome) => self.take_outcome(now, outcome, round),
-            News::Options(options) => {
-                self.lab.set_options(options.clone());
-                self.counter.lab.write().unwrap_or_else(PoisonError::into_inner).set_options(options);
-            }
+            News::Options(options) => self.set_options(options),
             News::Stop => round.stop = true,
         }
     }
@@ -308,6 +305,12 @@ impl Desk {
             answer
         };
         asks.iter().map(take).collect()
+    }
+
+    /// Options are no facts: both labs take them, whether or not the journal has room.
+    fn set_options(&mut self, options: Options) {
+        self.lab.set_options(options.clone());
+        self.counter.lab.write().unwrap_or_else(PoisonError::into_inner).set_options(options);
     }
 
     fn take_ask(
@@ -435,11 +438,19 @@ impl Desk {
                     let _ = visit.answer.send(visit.asks.iter().map(refused).collect());
                 }
                 News::Outcome(outcome) => self.outcomes.push(outcome),
-                News::Options(options) => self.lab.set_options(options),
+                News::Options(options) => self.set_options(options),
                 News::Stop => go_on = false,
             }
         }
         go_on
+    }
+}
+
+impl Drop for Desk {
+    /// What is still in the channel would stay there as long as anybody can send, and whoever waits for an answer with it.
+    fn drop(&mut self) {
+        self.heard.close();
+        while self.heard.try_recv().is_ok() {}
     }
 }
 
@@ -454,5 +465,37 @@ fn not_kept(error: &JournalError) -> Fault {
             Code::INTERNAL,
             format!("{error}; the server stops, and whether this was kept is known at its next start"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::MemoryJournal;
+    use crate::notice::Limits;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn whoever_comes_behind_the_end_is_told() {
+        let clock = Clock::moved(Moment(1));
+        let lab = Lab::new(Options::default());
+        let (counter, news, heard) = Counter::new(lab.clone(), Herald::new(Limits::DEFAULT), clock.now());
+        let (counter, hardware) = (Arc::new(counter), Hardware::new(clock.clone(), news));
+        let desk =
+            Desk::new(lab, counter.clone(), heard, Box::new(MemoryJournal::default()), hardware, clock);
+        assert!(counter.tell(News::Stop));
+        let mut visits: Vec<_> = (0..=ROUND_NEWS_MAX)
+            .map(|_| {
+                let command = Command::SetService { accept: true, reason: "".into() };
+                Box::pin(counter.visit(Caller::server(), vec![Ask::Command(command)]))
+            })
+            .collect();
+        assert!(visits.iter_mut().all(|visit| visit.now_or_never().is_none()));
+        desk.run().expect("a good end");
+        let last = visits.pop().and_then(|mut visit| (&mut visit).now_or_never()).expect("an answer");
+        assert_eq!(
+            last.first().map(|answer| answer.as_ref().map_err(|fault| fault.code).err()),
+            Some(Some(Code::STOPPING))
+        );
     }
 }

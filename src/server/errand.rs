@@ -19,17 +19,31 @@ use crate::service::plan::{Came, Heard, SessionName};
 use crate::service::{Asker, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
+use async_std::task;
 use futures_util::future::{Either, join_all, select};
 use serde_json::value::RawValue;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The shortest time between two signs of life of somebody who waits for a job.
 const SIGN_MS_MIN: u64 = 100;
 
-/// How many calls of a connection wait for a job.
-pub type Waits = Arc<AtomicUsize>;
+/// What the waits of one connection share.
+#[derive(Default)]
+pub struct Waits {
+    /// How many calls wait for a job.
+    running: AtomicUsize,
+    /// The peer will say no more, and may be gone.
+    ended: AtomicBool,
+}
+
+impl Waits {
+    /// The peer will say no more: its waits go on, but they are no signs of life.
+    pub fn hear_end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+}
 
 /// See above.
 pub struct Errand {
@@ -41,8 +55,10 @@ pub struct Errand {
     pub session: Arc<Session>,
     /// The calls, by name, each understood or refused.
     pub entries: Vec<(String, Result<Planned, Fault>)>,
+    /// Whether earlier messages of the connection are not answered yet.
+    pub waiting: bool,
     /// The waits of the connection.
-    pub waits: Waits,
+    pub waits: Arc<Waits>,
 }
 
 /// What is left to do for an entry after the visit.
@@ -53,25 +69,28 @@ enum Left {
     Slow(Plan),
     /// So many answers of the visit; the last of them, or the first refusal, is what came of it.
     Asked(usize),
+    /// Something quick that has to see what the asks before it changed.
+    After(Planned),
 }
 
 impl Errand {
     /// Does it all and frames the answer.
     pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
-        let Errand { house, config, session, entries, waits } = self;
+        let Errand { house, config, session, entries, waiting, waits } = self;
         let asker = quick::asker(&house, &config, &session);
         let (mut asks, mut lefts, mut heads) =
             (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for (fname, plan) in entries {
             let function = plan.as_ref().ok().map(|planned| planned.function);
             let left = match plan {
-                Ok(planned) => prepare(&house, planned, &asker, &mut asks).await,
+                Ok(planned) => prepare(&house, planned, &asker, waiting, &mut asks).await,
                 Err(fault) => Left::Came(Err(fault)),
             };
             heads.push((fname, function));
             lefts.push(left);
         }
-        let mut answers = match asks.is_empty() {
+        // A visit that asks nothing only waits in line behind those of earlier messages.
+        let mut answers = match asks.is_empty() && !waiting {
             true => Vec::new(),
             false => house.counter.visit(asker.caller.clone(), asks).await,
         }
@@ -80,6 +99,7 @@ impl Errand {
             let came = match left {
                 Left::Came(came) => Either::Left(came),
                 Left::Asked(count) => Either::Left(last_of(answers.by_ref().take(count))),
+                Left::After(planned) => Either::Left(quick::carry_out(&house, planned, &asker)),
                 Left::Slow(plan) => Either::Right(plan),
             };
             finish(&house, came, &asker, &waits)
@@ -111,11 +131,18 @@ fn last_of(answers: impl Iterator<Item = Result<Reply, Fault>>) -> Came {
 }
 
 /// What must be asked of the desk for a plan, and what is left to do.
-async fn prepare(house: &House, planned: Planned, asker: &Asker<'_>, asks: &mut Vec<Ask>) -> Left {
+async fn prepare(
+    house: &House,
+    planned: Planned,
+    asker: &Asker<'_>,
+    waiting: bool,
+    asks: &mut Vec<Ask>,
+) -> Left {
     if let Some(job) = planned.mentions {
         quick::mention(house, job, asker);
     }
     match planned.plan {
+        Plan::Mention(_) | Plan::Sessions { .. } if waiting || !asks.is_empty() => Left::After(planned),
         Plan::Ask(ask) => asked(asks, [ask]),
         Plan::AskThenSee(command, query) => asked(asks, [Ask::Command(command), Ask::Query(query)]),
         Plan::Hash { password, then } => match house.hasher.hash(password).await {
@@ -161,16 +188,16 @@ fn find_session(house: &House, name: SessionName, asker: &Asker<'_>) -> Result<S
 }
 
 /// Does what must be waited for.
-async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>, waits: &Waits) -> Came {
+async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>, waits: &Arc<Waits>) -> Came {
     match left {
         Either::Left(came) => came,
         Either::Right(Plan::Wait { job, until, timeout_ms }) => {
-            let running = waits.fetch_add(1, Ordering::AcqRel);
+            let running = waits.running.fetch_add(1, Ordering::AcqRel);
             let counted = Counted(waits.clone());
             if running >= house.config().limits.waits_max {
                 return Err(Fault::new(Code::TOO_MANY_WAITS, Code::TOO_MANY_WAITS.row().meaning));
             }
-            let came = wait(house, job, until, timeout_ms, asker).await;
+            let came = wait(house, job, until, timeout_ms, asker, waits).await;
             drop(counted);
             came
         }
@@ -186,28 +213,41 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
                 Reading::Said(words) => Heard::Said(words),
             }))
         }
-        Either::Right(_) => reload::reload(house).await.map(Outcome::Changed),
+        Either::Right(_) => {
+            // Whoever ordered it may hang up meanwhile; it is done wholly all the same.
+            let house = house.clone();
+            task::spawn(async move { reload::reload(&house).await }).await.map(Outcome::Changed)
+        }
     }
 }
 
 /// A wait that is counted until it is over, however it ends.
-struct Counted(Waits);
+struct Counted(Arc<Waits>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// Waits until a job has come so far, or is over, or the time is up. Its owner keeps it alive meanwhile.
-async fn wait(house: &Arc<House>, job: JobId, until: JobState, timeout_ms: u64, asker: &Asker<'_>) -> Came {
+async fn wait(
+    house: &Arc<House>,
+    job: JobId,
+    until: JobState,
+    timeout_ms: u64,
+    asker: &Asker<'_>,
+    waits: &Waits,
+) -> Came {
     let bell = Arc::new(Bell::default());
     let watcher = house.counter.herald.subscribe(bell.clone());
     watcher.watch(Watch::Job(Some(job)))?;
     let time_up = house.clock.now().plus_ms(timeout_ms);
     loop {
         watcher.take();
-        quick::mention(house, job, asker);
+        if !waits.ended.load(Ordering::Acquire) {
+            quick::mention(house, job, asker);
+        }
         let seen = quick::see(house, &Query::Job(job))?;
         let Reply::Seen(View::Job(view)) = &seen else { return Ok(Outcome::Reply(seen)) };
         let now = house.clock.now();

@@ -57,6 +57,8 @@ pub struct House {
     config: RwLock<Arc<Config>>,
     /// Where the configuration came from, to be read again.
     source: Option<ConfigSource>,
+    /// Held while the configuration is read again.
+    pub(super) reloading: async_std::sync::Mutex<()>,
     peers: DashMap<u64, Peer>,
     per_address: DashMap<IpAddr, usize>,
     connections: AtomicUsize,
@@ -116,6 +118,7 @@ impl House {
             log: parts.log,
             config: RwLock::new(Arc::new(parts.config)),
             source: parts.source,
+            reloading: async_std::sync::Mutex::new(()),
             peers: DashMap::new(),
             per_address: DashMap::new(),
             connections: AtomicUsize::new(0),

@@ -38,9 +38,8 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
 pub fn is_quick(planned: &Planned, waiting: bool) -> bool {
     match &planned.plan {
-        Plan::Ready(_) | Plan::Mention(_) | Plan::Watch(_) | Plan::Sessions { .. } | Plan::LogLevel(_) => {
-            true
-        }
+        Plan::Ready(_) | Plan::Watch(_) | Plan::LogLevel(_) => true,
+        Plan::Mention(_) | Plan::Sessions { .. } => !waiting,
         Plan::Ask(ask) => ask.only_reads() && !waiting,
         _ => false,
     }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// Reads the configuration again and puts it in force. Answers what changed, in sentences.
 pub async fn reload(house: &Arc<House>) -> Result<Vec<String>, Fault> {
+    // Two at once could leave the lab by one file and the rest by another.
+    let _one_at_a_time = house.reloading.lock().await;
     let new = house.read_config().map_err(refused)?;
     let old = house.config();
     let changes: Vec<_> = config::changes(&old, &new).into_iter().map(|change| change.sentence).collect();

@@ -393,7 +393,7 @@ fn wrong_passwords_are_slowed_down() {
     assert_eq!(codes[0], Some(411));
     assert_eq!(codes[11], Some(1113), "{codes:?}");
     house.clock.advance(24 * 3_600_000);
-    assert_eq!(socket.ask(json!({"user": "alice", "password": "wonder"}))["data"], "Authenticated");
+    Socket::user(house.address, "alice", "wonder");
 }
 
 #[test]
@@ -451,4 +451,72 @@ fn many_lists_in_one_message_cannot_fill_the_memory() {
         let refused = entries.iter().filter(|entry| entry["error"]["code"] == 1111).count();
         assert!(entries.len() == 500 && refused > 400 && entries[1]["error"].is_null(), "{refused} refused");
     }
+}
+
+#[test]
+fn silence_after_a_refused_hand_shake_is_bounded() {
+    let house = House::open();
+    let (mut socket, _) = Socket::open(house.address);
+    assert_eq!(socket.ask(json!({"user": "nobody", "password": "wrong"}))["error"]["code"], 411);
+    let _ticking = Ticking::start(&house.clock, 5_000);
+    assert_eq!(socket.hear().expect("an error")["error"]["code"], 1108);
+    assert_eq!(socket.hear(), None);
+}
+
+#[test]
+fn a_frame_cut_short_is_refused_when_nothing_can_follow() {
+    let house = House::open();
+    let mut socket = Socket::guest(house.address);
+    let whole = framed(&json!({"session": socket.session, "name": "t", "data": [{"fname": "get_version"}]}));
+    socket.say_bytes(&[&whole[..30], b"<EOF>"].concat());
+    socket.hang_up();
+    assert_eq!(socket.hear().expect("an error")["error"]["code"], 410);
+    assert_eq!(socket.hear(), None);
+}
+
+#[test]
+fn who_was_not_let_in_hears_of_no_changes() {
+    let house = House::open();
+    let (mut stranger, _) = Socket::open(house.address);
+    let claim = json!({"user": "nobody", "password": "wrong"});
+    stranger.say_bytes(&framed(&json!({"session": "", "name": "t", "data": claim, "__caps__": ["notices"]})));
+    assert_eq!(stranger.hear().expect("a refusal")["error"]["code"], 411);
+    let mut guest = Socket::guest(house.address);
+    let job = create(&mut guest, json!({"boards": 1}));
+    wait_ready(&mut guest, job);
+    let answer = stranger.ask(json!("requestauth"));
+    assert!(answer.get("__event__").is_none(), "{answer}");
+}
+
+#[test]
+fn signs_of_life_and_lists_of_sessions_see_what_came_before_them() {
+    let house = House::open();
+    let mut socket = Socket::guest(house.address);
+    let (create, keep) =
+        (json!({"fname": "create_job", "boards": 1}), json!({"fname": "job_keepalive", "job_id": 1}));
+    let answer = socket.ask(json!([keep, create, keep]));
+    let codes: Vec<_> = (0..3).map(|at| answer["data"][at]["error"]["code"].as_u64()).collect();
+    assert_eq!(codes, [Some(1001), None, None], "{answer}");
+    let message = |data: Value| framed(&json!({"session": socket.session, "name": "t", "data": data}));
+    let keep = json!({"fname": "job_keepalive", "job_id": 2});
+    let bytes = [message(json!([create])), message(json!([keep]))].concat();
+    socket.say_bytes(&bytes);
+    assert_eq!(socket.hear().expect("an answer")["data"][0]["data"], 2);
+    assert_eq!(socket.hear().expect("an answer")["data"][0].get("error"), None);
+    let mut other = Socket::guest(house.address);
+    let answer =
+        other.ask(json!([{"fname": "end_session", "session": socket.session}, {"fname": "list_sessions"}]));
+    assert_eq!(answer["data"][1]["data"].as_array().map(Vec::len), Some(1), "{answer}");
+}
+
+#[test]
+fn a_wait_of_a_peer_that_may_be_gone_keeps_no_job_alive() {
+    let house = House::open();
+    let mut socket = Socket::guest(house.address);
+    let job = create(&mut socket, json!({"boards": 1, "keepalive": 10}));
+    socket.say(json!([{"fname": "wait_job", "job_id": job, "state": "destroyed", "timeout": 600}]));
+    socket.hang_up();
+    let _ticking = Ticking::start(&house.clock, 1_000);
+    let answer = socket.hear().expect("an answer");
+    assert_eq!(answer["data"][0]["data"]["reason"], "keepalive lapsed", "{answer}");
 }
