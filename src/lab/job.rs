@@ -8,7 +8,8 @@
 //!   any ----ended by its holder or an operator, lapsed, failed----> destroyed(4)
 //! ```
 
-use super::fact::{BoardRef, Grant, JobId, MachineName, OrderId};
+use super::fact::{Grant, JobId, MachineName, OrderId};
+use super::view::BoardName;
 use crate::allocator::{BoardIndex, Region};
 use crate::clock::Moment;
 use std::collections::BTreeSet;
@@ -271,7 +272,14 @@ pub enum JobEvent {
     /// It lost its boards and waits again.
     Requeued(Arc<str>),
     /// A board of it failed.
-    BoardFailed(BoardRef, Arc<str>),
+    BoardFailed {
+        /// The machine the board stands in.
+        machine: MachineName,
+        /// The board.
+        board: BoardName,
+        /// What was wrong.
+        reason: Arc<str>,
+    },
     /// It ended.
     Destroyed(Reason),
 }

@@ -229,16 +229,7 @@ impl MachineSpec {
 
     /// A board as people write it: `m[3,1,2]` or `devices/devices-3`.
     pub fn board_text(&self, board: BoardIndex) -> String {
-        match &self.shape {
-            Shape::Triads(torus) => {
-                let at = torus.torus().triad(board);
-                format!("{}[{},{},{}]", self.name, at.x, at.y, at.z)
-            }
-            Shape::Pool { serials } => match serials.get(board.0 as usize) {
-                Some(serial) => format!("{}/{serial}", self.name),
-                None => format!("{}/#{}", self.name, board.0),
-            },
-        }
+        self.board_name(board).text_in(&self.name)
     }
 
     /// What is wrong with the description, if anything: such a machine cannot be.

@@ -68,7 +68,7 @@ impl Lab {
         }
         let Purpose::Switch { job, .. } = &open.purpose else { return None };
         let job = self.jobs.get(job)?;
-        let reason: Arc<str> = self.last_failure(job).into();
+        let reason: Arc<str> = Self::last_failure(job).into();
         let ready_once = job.loan.as_ref().is_some_and(|loan| loan.was_ready);
         if ready_once || job.attempts + 1 >= self.options.grant_attempts_max {
             return Some(self.destroyed(job, Reason::BoardsFailed(reason)));
@@ -76,11 +76,10 @@ impl Lab {
         Some(Event::JobRequeued { job: job.id, order: self.cleaning_order(job), reason })
     }
 
-    fn last_failure(&self, job: &super::job::Job) -> String {
+    fn last_failure(job: &super::job::Job) -> String {
         let failure = job.log.iter().rev().find_map(|(_, event)| match event {
-            super::job::JobEvent::BoardFailed(board, reason) => {
-                let text = self.machine(&board.machine).map(|machine| machine.spec.board_text(board.board));
-                Some(format!("{} {reason}", text.unwrap_or_default()))
+            super::job::JobEvent::BoardFailed { machine, board, reason } => {
+                Some(format!("{} {reason}", board.text_in(machine)))
             }
             _ => None,
         });

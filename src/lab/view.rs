@@ -72,6 +72,16 @@ pub enum BoardName {
     Serial(Arc<str>),
 }
 
+impl BoardName {
+    /// A board as people write it: `m[3,1,2]` or `devices/devices-3`.
+    pub fn text_in(&self, machine: &str) -> String {
+        match self {
+            BoardName::Triad(_) => format!("{machine}[{self}]"),
+            BoardName::Serial(_) => format!("{machine}/{self}"),
+        }
+    }
+}
+
 impl fmt::Display for BoardName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

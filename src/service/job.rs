@@ -335,7 +335,7 @@ pub static FUNCTIONS: &[Function] = &[
              journal has it all.",
         args: &[JOB_ID],
         result: "[{at:num, event:EVENT, detail:str, grant?:int, machine?:str, boards?:int, power?:bool, \
-             board_index?:int, reason?:str, by?:str}]",
+             board?:BOARDNAME, reason?:str, by?:str}]",
         role: Role::Guest,
         errors: &[Code::BAD_ARGUMENT, Code::JOB_UNKNOWN],
         example: r#"{"job_id": 1}"#,

@@ -70,8 +70,10 @@ impl Lab {
         self.condemn(number, &[at.board]);
         self.queue.reconsider(number);
         self.drop_failed(at);
+        let board = self.machines[number].spec.board_name(at.board);
         if let Some(job) = holder.and_then(|job| self.jobs.get_mut(&job)) {
-            job.remember(now, JobEvent::BoardFailed(at.clone(), reason.clone()));
+            let (machine, reason) = (at.machine.clone(), reason.clone());
+            job.remember(now, JobEvent::BoardFailed { machine, board, reason });
         }
     }
 

@@ -227,9 +227,9 @@ impl Serialize for Past<'_> {
                 map.serialize_entry("power", power)?
             }
             JobEvent::Requeued(reason) => map.serialize_entry("reason", &**reason)?,
-            JobEvent::BoardFailed(board, reason) => {
-                map.serialize_entry("machine", &*board.machine)?;
-                map.serialize_entry("board_index", &board.board.0)?;
+            JobEvent::BoardFailed { machine, board, reason } => {
+                map.serialize_entry("machine", &**machine)?;
+                map.serialize_entry("board", &Board(board))?;
                 map.serialize_entry("reason", &**reason)?;
             }
             JobEvent::Destroyed(reason) => {
@@ -251,7 +251,7 @@ fn word(event: &JobEvent) -> &'static str {
         JobEvent::Ready { .. } => "ready",
         JobEvent::Powering { .. } => "powering",
         JobEvent::Requeued(_) => "requeued",
-        JobEvent::BoardFailed(..) => "board_failed",
+        JobEvent::BoardFailed { .. } => "board_failed",
         JobEvent::Destroyed(_) => "destroyed",
     }
 }
@@ -269,8 +269,8 @@ impl fmt::Display for Sentence<'_> {
             JobEvent::Ready { power } => write!(f, "ready, boards {}", on(*power)),
             JobEvent::Powering { power } => write!(f, "switching its boards {}", on(*power)),
             JobEvent::Requeued(reason) => write!(f, "waits again: {reason}"),
-            JobEvent::BoardFailed(board, reason) => {
-                write!(f, "board number {} of '{}' failed: {reason}", board.board.0, board.machine)
+            JobEvent::BoardFailed { machine, board, reason } => {
+                write!(f, "{} {reason}", board.text_in(machine))
             }
             JobEvent::Destroyed(reason) => write!(f, "destroyed: {reason}"),
         }
