@@ -81,8 +81,9 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
     };
     task::block_on(async {
         let server = Server::open(setup).await.map_err(|error| error.to_string())?;
-        announce(&server, &password_file);
+        // Whoever reads that the doors are open may order the end at once.
         watch_signals(server.handle()).map_err(|error| error.to_string())?;
+        announce(&server, &password_file);
         if let Some(address) = server.native_address() {
             opened(address);
         }

@@ -286,7 +286,29 @@ fn write_secret(file: &std::path::Path, secret: &str) -> std::io::Result<()> {
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut file =
-        std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(file)?;
+    // One that is there already would keep its mode, and lead elsewhere if it is a link.
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(file)?;
     writeln!(file, "{secret}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_is_for_its_owner_whatever_was_there_before() {
+        let file = std::env::temp_dir().join(format!("berth-secret-{}", std::process::id()));
+        std::fs::write(&file, "open to all").expect("a file");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+        write_secret(&file, "s3cret").expect("a secret");
+        let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+        let text = std::fs::read_to_string(&file).expect("a text");
+        std::fs::remove_file(&file).expect("it is ours");
+        assert_eq!((mode & 0o777, text.as_str()), (0o600, "s3cret\n"));
+    }
 }

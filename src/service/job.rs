@@ -296,7 +296,8 @@ pub static FUNCTIONS: &[Function] = &[
         name: "wait_job",
         service: "job",
         doc: "Waits until a job has come to a state, has gone past it or has ended, or until the time is \
-             up, and answers the job as it is then. While the owner waits, the job shows signs of life.",
+             up, and answers the job as it is then. While the owner waits and has not closed its side of \
+             the connection, the job shows signs of life.",
         args: &[
             JOB_ID,
             Arg::with("state", ArgType::JobState, r#""ready""#, "The state to wait for; not \"unknown\"."),
