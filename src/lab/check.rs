@@ -6,6 +6,12 @@ use super::{Lab, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Lab {
+    /// How many boards and jobs there are, which is what a check costs.
+    pub fn size(&self) -> usize {
+        let boards: usize = self.machines.iter().map(|machine| machine.spec.board_count() as usize).sum();
+        boards + self.jobs.len()
+    }
+
     /// The first thing that does not hold, if any.
     pub fn check(&self) -> Result<(), String> {
         self.machines.iter().try_for_each(|machine| machine.check())?;

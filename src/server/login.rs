@@ -4,7 +4,7 @@
 use super::house::House;
 use crate::error::{Code, Fault};
 use crate::lab::command::{Caller, Command};
-use crate::lab::fact::SessionKey;
+use crate::lab::fact::{SessionEnd, SessionKey};
 use crate::session::SessionId;
 use crate::user::password::Password;
 use crate::user::{Phc, Role, UserName};
@@ -34,20 +34,47 @@ pub async fn log_in(
     claim: Claim,
     client: &str,
 ) -> Result<SessionId, Fault> {
-    let (user, role) = match claim {
-        Claim::Guest => (UserName::guest(), guest_role(house)?),
+    let proven = match claim {
+        Claim::Guest => Proven { user: UserName::guest(), role: guest_role(house)?, against: None },
         Claim::Password { user, password } => prove(house, address, &user, password).await?,
     };
     let id = SessionId::new(uuid::Uuid::new_v4());
     let command = Command::OpenSession {
         session: SessionKey(id.to_bits()),
-        user,
-        role,
+        user: proven.user.clone(),
+        role: proven.role,
         client: shortened(client).into(),
         span_ms: house.config().native.session_span_ms,
     };
     house.counter.command(Caller::server(), command).await?;
-    Ok(id)
+    match still_holds(house, &proven) {
+        true => Ok(id),
+        false => {
+            let session = SessionKey(id.to_bits());
+            let ended = Command::EndSession { session, why: SessionEnd::UserChanged };
+            house.counter.command(Caller::server(), ended).await?;
+            Err(wrong_credentials())
+        }
+    }
+}
+
+/// Who somebody was found to be.
+struct Proven {
+    user: UserName,
+    role: Role,
+    /// The hash the password was checked against; none for a guest.
+    against: Option<Phc>,
+}
+
+/// Whether the password that was checked is still the user's: another one may have been set meanwhile, which
+/// ended all sessions there were, but not the one that came a moment later.
+fn still_holds(house: &House, proven: &Proven) -> bool {
+    let Some(against) = &proven.against else { return true };
+    house.counter.see(|lab| lab.user(&proven.user).is_some_and(|known| known.phc == *against))
+}
+
+fn wrong_credentials() -> Fault {
+    Fault::new(Code::WRONG_CREDENTIALS, "unknown user or wrong password")
 }
 
 fn guest_role(house: &House) -> Result<Role, Fault> {
@@ -57,12 +84,7 @@ fn guest_role(house: &House) -> Result<Role, Fault> {
 }
 
 /// Checks a password. An unknown user costs as much time as a wrong password, and is told the same.
-async fn prove(
-    house: &House,
-    address: IpAddr,
-    user: &str,
-    password: String,
-) -> Result<(UserName, Role), Fault> {
+async fn prove(house: &House, address: IpAddr, user: &str, password: String) -> Result<Proven, Fault> {
     let wait = with_lockout(house, |lockout| lockout.check(house.clock.now(), user, address));
     if let Err(wait_ms) = wait {
         let wait_s = wait_ms.div_ceil(1000);
@@ -81,11 +103,11 @@ async fn prove(
     match (right, name, known) {
         (true, Some(name), Some(known)) => {
             with_lockout(house, |lockout| lockout.succeeded(house.clock.now(), user, address));
-            Ok((name, known.role))
+            Ok(Proven { user: name, role: known.role, against: Some(known.phc) })
         }
         _ => {
             with_lockout(house, |lockout| lockout.failed(house.clock.now(), user, address));
-            Err(Fault::new(Code::WRONG_CREDENTIALS, "unknown user or wrong password"))
+            Err(wrong_credentials())
         }
     }
 }

@@ -520,3 +520,22 @@ fn a_wait_of_a_peer_that_may_be_gone_keeps_no_job_alive() {
     let answer = socket.hear().expect("an answer");
     assert_eq!(answer["data"][0]["data"]["reason"], "keepalive lapsed", "{answer}");
 }
+
+#[test]
+fn a_password_that_was_changed_while_it_was_checked_opens_nothing() {
+    let house = House::open().with_known_users();
+    let mut admin = Socket::user(house.address, "admin", "s3cret");
+    for round in 0..6 {
+        let password = |number: u32| format!("wonder-{number}");
+        let set = |number| json!({"fname": "set_password", "user": "alice", "password": password(number)});
+        assert_eq!(admin.call(set(round)), Ok(json!(null)));
+        let (mut alice, _) = Socket::open(house.address);
+        alice.say(json!({"user": "alice", "password": password(round)}));
+        assert_eq!(admin.call(set(round + 1)), Ok(json!(null)));
+        // Whether she came before or after: the old password gives no session that lives.
+        let answer = alice.hear().expect("an answer");
+        alice.session = answer["session"].as_str().expect("a session").to_owned();
+        let living = answer["data"] == "Authenticated" && alice.call(json!({"fname": "whoami"})).is_ok();
+        assert!(!living, "{answer}");
+    }
+}
