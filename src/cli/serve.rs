@@ -22,6 +22,9 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 /// The file with the first administrator's password, in the data directory.
 const FIRST_PASSWORD_FILE: &str = "admin-password";
 
+/// Open files beside connections: the journal, controllers' programs, the log.
+const OWN_FILES: u64 = 1_000;
+
 /// The levels of the log.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -61,6 +64,7 @@ fn read_text(file: &Path) -> Result<String, String> {
 pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, String> {
     let config = origin.load()?;
     let log = start_log(&config)?;
+    raise_open_files(config.limits.connections_max);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -132,6 +136,23 @@ fn watch_signals(handle: ServerHandle) -> std::io::Result<()> {
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+}
+
+/// Every connection is an open file: as many as are configured are asked of the system, beside a few of our own.
+fn raise_open_files(connections_max: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = connections_max as u64 + OWN_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let allowed = maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    let raised = current.is_none_or(|current| current >= allowed)
+        || setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
+    if !raised || allowed < wanted {
+        tracing::warn!(
+            wanted,
+            allowed,
+            "the system allows fewer open files than limits.connections_max needs"
+        );
+    }
 }
 
 /// The log's filter, to be changed while running.

@@ -53,7 +53,9 @@ def latencies_us(worker, session, calls=2_000):
 
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, SOCKETS + 1000), hard))
+if hard != resource.RLIM_INFINITY:
+    SOCKETS = min(SOCKETS, hard - 1_000)  # as many as the system lets one process have
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, SOCKETS + 500), hard))
 worker, _ = greeted()
 session = ask(worker, "", {})["session"]
 alone = latencies_us(worker, session)
