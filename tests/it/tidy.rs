@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &["clock", "error", "user"]),
     ("notice", &["error"]),
     ("wire", &["error"]),
-    ("service", &["clock", "error", "lab", "session", "user"]),
+    ("service", &["clock", "error", "lab", "session", "user", "wire"]),
     ("controller", &["allocator", "clock", "error", "lab"]),
     ("journal", &["allocator", "clock", "error", "lab", "user"]),
     ("config", &["allocator", "clock", "controller", "error", "lab", "user"]),

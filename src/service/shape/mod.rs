@@ -18,15 +18,15 @@ use crate::lab::ask::Reply;
 use crate::lab::board::BoardState;
 use crate::lab::machine::Physical;
 use crate::lab::view::BoardName;
+use crate::wire::json;
 use serde::{Serialize, Serializer};
-use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::{fmt, io};
+use std::fmt;
 
 /// Appends a value as JSON.
 pub fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Fault> {
-    let written = value.serialize(&mut serde_json::Serializer::with_formatter(out, Ascii));
+    let written = json::push_value(out, value);
     written.map_err(|error| Fault::new(Code::INTERNAL, format!("the result cannot be written: {error}")))
 }
 
@@ -142,36 +142,11 @@ pub fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// Compact JSON in ASCII.
-struct Ascii;
-
-impl Formatter for Ascii {
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        self.write_raw_fragment(writer, text)
-    }
-
-    fn write_raw_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        if text.is_ascii() {
-            return writer.write_all(text.as_bytes());
-        }
-        // Only strings can hold such characters, wherever the text was cut out of JSON.
-        for c in text.chars() {
-            match u8::try_from(c).ok().filter(u8::is_ascii) {
-                Some(byte) => writer.write_all(&[byte])?,
-                None => {
-                    c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn json<T: Serialize>(value: T) -> String {
+    fn written<T: Serialize>(value: T) -> String {
         let mut out = Vec::new();
         write(&mut out, &value).unwrap();
         String::from_utf8(out).unwrap()
@@ -179,21 +154,21 @@ mod tests {
 
     #[test]
     fn text_goes_out_in_ascii() {
-        assert_eq!(json("zo\u{eb} \u{1f600} \"\n"), r#""zo\u00eb \ud83d\ude00 \"\n""#);
-        assert_eq!(json(JsonText("{\"\u{eb}\": 1.50}")), r#"{"\u00eb": 1.50}"#);
+        assert_eq!(written("zo\u{eb} \u{1f600} \"\n"), r#""zo\u00eb \ud83d\ude00 \"\n""#);
+        assert_eq!(written(JsonText("{\"\u{eb}\": 1.50}")), r#"{"\u00eb": 1.50}"#);
     }
 
     #[test]
     fn json_that_came_as_text_is_json_again() {
-        assert_eq!(json(JsonText("")), "null");
-        assert_eq!(json(JsonText("[1, {}]")), "[1, {}]");
-        assert_eq!(json(JsonText("{] no json")), r#""{] no json""#);
+        assert_eq!(written(JsonText("")), "null");
+        assert_eq!(written(JsonText("[1, {}]")), "[1, {}]");
+        assert_eq!(written(JsonText("{] no json")), r#""{] no json""#);
     }
 
     #[test]
     fn times_are_seconds_with_a_fraction() {
-        assert_eq!(json(seconds(60_000)), "60.0");
-        assert_eq!(json(seconds(1)), "0.001");
-        assert_eq!(json(crate::clock::Moment(1_795_270_088_123).unix_s()), "1795270088.123");
+        assert_eq!(written(seconds(60_000)), "60.0");
+        assert_eq!(written(seconds(1)), "0.001");
+        assert_eq!(written(crate::clock::Moment(1_795_270_088_123).unix_s()), "1795270088.123");
     }
 }
