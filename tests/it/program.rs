@@ -2,10 +2,13 @@
 //! the server that can be cut.
 
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program with these arguments, and nothing of our environment that could mean something to it.
 pub fn command(args: &[&str]) -> Command {
+    heed_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("BERTH_") {
@@ -24,6 +28,18 @@ pub fn command(args: &[&str]) -> Command {
     }
     command.args(args).stdin(Stdio::null());
     command
+}
+
+/// Whoever started the tests may ignore signals, as `nohup` and scripts do for what runs in the background; the
+/// program would inherit that. A signal that is handled here is at its default there.
+fn heed_signals() {
+    static HEEDED: std::sync::Once = std::sync::Once::new();
+    HEEDED.call_once(|| {
+        for signal in [SIGINT, SIGHUP, SIGTERM] {
+            let always = Arc::new(AtomicBool::new(true));
+            register_conditional_shutdown(signal, 128 + signal, always).expect("signals can be handled");
+        }
+    });
 }
 
 /// What a run of the program came to.
