@@ -182,8 +182,8 @@ impl Server {
 
     async fn open_native(&mut self, listen: Option<String>) -> Result<(), ServerError> {
         let Some(listen) = listen else { return Ok(()) };
-        let listener = TcpListener::bind(&listen)
-            .map_err(|error| ServerError(format!("native.listen = {listen}: {error}")))?;
+        let listener =
+            TcpListener::bind(&listen).map_err(|error| ServerError(cannot_listen(&listen, &error)))?;
         self.address = listener.local_addr().ok();
         self.house.opened_at(self.address.iter().map(|address| ("native", address.to_string())).collect());
         let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
@@ -277,6 +277,20 @@ impl Drop for Closes {
     fn drop(&mut self) {
         self.0.begin_end(End::Quit);
     }
+}
+
+/// Why a door did not open, and what to do about it.
+fn cannot_listen(listen: &str, error: &std::io::Error) -> String {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; another program listens there: end it, or choose another address with --listen"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: choose another with --listen"
+        }
+        _ => "",
+    };
+    format!("native.listen = {listen}: {error}{hint}")
 }
 
 /// Writes a secret that only its owner may read.
