@@ -164,8 +164,9 @@ mod tests {
             match &data[0] {
                 Value::Null => say(&json!("Authenticated"), message.id),
                 call => {
-                    say(&json!([{"fname": call["fname"], "data": null}]), message.id);
+                    // Told first, so that whoever has the answer finds it told.
                     let _ = tell.send(call.clone());
+                    say(&json!([{"fname": call["fname"], "data": null}]), message.id);
                 }
             }
         }
