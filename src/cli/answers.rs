@@ -1,7 +1,6 @@
 //! The answers of functions, as far as people get to see them. A key a server does not have is empty here.
 
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -257,27 +256,4 @@ pub struct FunctionRow {
     pub doc: String,
     /// The least role that may call it.
     pub role: String,
-    /// Its arguments.
-    pub args: Vec<ArgRow>,
-    /// The shape of its result.
-    pub result: Value,
-    /// The numbers of its errors.
-    pub errors: Vec<Value>,
-}
-
-/// One argument of a function.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ArgRow {
-    /// The name.
-    pub name: String,
-    /// What it may be.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// What it is when it is left out.
-    pub default: Value,
-    /// Whether it has to be given.
-    pub required: bool,
-    /// What it means.
-    pub doc: String,
 }

@@ -1,10 +1,11 @@
 //! `berth call`: any function by its name, and what functions there are.
 
 use super::answers::FunctionRow;
-use super::context::{Context, read};
+use super::context::Context;
 use super::exit::{Exit, Failure};
-use super::table::{Table, plain};
+use super::table::Table;
 use crate::client::Request;
+use crate::service;
 use clap::Args;
 use serde_json::Value;
 
@@ -61,8 +62,12 @@ fn list(context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// What a function is, as the server that would carry it out describes it.
+/// What a function is: out of our own registry, without a server. One that only the server has, or JSON, is told in
+/// the server's own words.
 fn help(context: &Context, fname: &str) -> Result<(), Failure> {
+    if let (Some(function), false) = (service::find(fname), context.shared.json) {
+        return context.print(&service::render::help_text(function));
+    }
     let Value::Array(functions) = context.ask(Request::new("list_functions"))? else {
         return Err(Failure::unexpected("list_functions answered no list"));
     };
@@ -70,27 +75,7 @@ fn help(context: &Context, fname: &str) -> Result<(), Failure> {
         let msg = format!("the server has no function '{fname}'; 'berth call --list' prints those it has");
         return Err(Failure::new(Exit::Refused, msg));
     };
-    if context.shared.json {
-        return context.print_json(&function);
-    }
-    context.print(&function_text(&read(&function)?))
-}
-
-fn function_text(function: &FunctionRow) -> String {
-    let words = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut text = format!("{} (service {}, role {})\n\n", function.name, function.service, function.role);
-    text.push_str(&format!("{}\n\n", plain(&function.doc)));
-    for arg in &function.args {
-        let default = if arg.required { "required".to_owned() } else { format!("default {}", arg.default) };
-        let (name, kind) = (plain(&arg.name), plain(&arg.kind));
-        text.push_str(&format!("  {name}  {kind}, {default}\n      {}\n", plain(&arg.doc)));
-    }
-    text.push_str(&format!("result: {}\n", plain(&words(&function.result))));
-    let errors: Vec<_> = function.errors.iter().map(words).collect();
-    if !errors.is_empty() {
-        text.push_str(&format!("errors: {}\n", errors.join(", ")));
-    }
-    text
+    context.print_json(&function)
 }
 
 #[cfg(test)]
@@ -112,18 +97,5 @@ mod tests {
             assert_eq!(parse_argument(text), Ok(("a".to_owned(), value)), "{text}");
         }
         assert!(parse_argument("a").is_err() && parse_argument("=a").is_err());
-    }
-
-    #[test]
-    fn a_function_is_described() {
-        let function: FunctionRow = read(&json!({
-            "name": "get_job", "service": "job", "doc": "All there is.", "role": "guest", "result": "JOB", "errors": [1001],
-            "args": [{"name": "job_id", "type": "int", "default": null, "required": true, "doc": "The job."}],
-        }))
-        .unwrap();
-        assert_eq!(
-            function_text(&function),
-            "get_job (service job, role guest)\n\nAll there is.\n\n  job_id  int, required\n      The job.\nresult: JOB\nerrors: 1001\n"
-        );
     }
 }

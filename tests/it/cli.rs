@@ -166,9 +166,12 @@ fn functions_describe_themselves() {
     let house = House::open();
     let help = berth(house.address, &["call", "create_job", "--help"]);
     assert!(
-        help.out.starts_with("create_job (service job, role user)") && help.out.contains("  keepalive  "),
+        help.out.starts_with("create_job - job (least role: user)")
+            && help.out.contains("  keepalive (default"),
         "{help:?}"
     );
+    let same = json_of(&berth(house.address, &["--json", "call", "create_job", "--help"]).out);
+    assert_eq!(same["name"], "create_job");
     let own = berth(house.address, &["call", "--help"]);
     assert!(own.out.contains("NAME=VALUE"), "{own:?}");
     assert_eq!(berth(house.address, &["call", "creat_job", "--help"]).status, 3);
