@@ -128,6 +128,7 @@ fn a_keepalive_lapses_when_nobody_mentions_the_job() {
     let (mut admin, mut socket) = (house.admin(), Socket::guest(house.address));
     let job = create(&mut socket, json!({"boards": 1, "keepalive": 10}));
     let lasting = create(&mut socket, json!({"boards": 1, "keepalive": null}));
+    wait_ready(&mut socket, lasting);
     for _ in 0..5 {
         house.clock.advance(8_000);
         assert_eq!(socket.call(json!({"fname": "job_keepalive", "job_id": job})), Ok(json!(null)));
