@@ -86,7 +86,10 @@ fn replay(dir: &Path) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let mut journal = EmbeddedJournal::open(dir)?;
     let (open_s, mut count) = (start.elapsed().as_secs_f64(), 0u64);
-    journal.replay(&mut |fact| count += u64::from(fact.at.0 > 0))?;
+    journal.replay(&mut |_| {
+        count += 1;
+        Ok(())
+    })?;
     let all_s = start.elapsed().as_secs_f64();
     println!(
         "replay: {count} facts, {} bytes each, opened in {open_s:.4} s, all in {all_s:.3} s",

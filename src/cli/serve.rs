@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Flag};
-use crate::journal::{EmbeddedJournal, Journal, JournalError};
+use crate::journal::{EmbeddedJournal, Journal, JournalError, replay_into};
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
 use crate::server::{ConfigSource, End, LogLevel, Server, ServerHandle, Setup};
@@ -222,6 +222,6 @@ pub fn see_offline<T>(config: &Config, look: impl FnOnce(&Lab) -> T) -> Result<O
 
 fn replayed(journal: &mut EmbeddedJournal, config: &Config) -> Result<Lab, String> {
     let mut lab = Lab::new(config.lab_options());
-    journal.replay(&mut |fact| lab.apply(&fact)).map_err(|error| error.to_string())?;
+    replay_into(journal, &mut lab).map_err(|error| error.to_string())?;
     Ok(lab)
 }

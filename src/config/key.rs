@@ -82,6 +82,9 @@ pub const KEYS: &[Key] = &[
     key("queue.patience_s", seconds(0, YEAR_S)),
     key("quarantine.retest_after_s", seconds(0, YEAR_S)),
     key("quarantine.reports", count(0, 1_000)),
+    restart("journal.snapshot_facts", count(100, 100_000_000)),
+    restart("journal.history_days", count(0, 36_500)),
+    key("restart.grace_s", seconds(0, YEAR_S)),
     key("log.level", Kind::Word(LOG_LEVELS)),
     restart("log.format", Kind::Word(LOG_FORMATS)),
 ];

@@ -66,6 +66,10 @@ pub struct Config {
     pub queue: Queue,
     /// What becomes of boards that fail.
     pub quarantine: Quarantine,
+    /// `[journal]`.
+    pub journal: Journal,
+    /// How long after a start leases last at least.
+    pub restart_grace_ms: u64,
     /// What is logged.
     pub log: Log,
     /// The machines, in the order in which they are tried.
@@ -156,6 +160,15 @@ pub struct Quarantine {
     pub reports: usize,
 }
 
+/// What is kept for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    /// A snapshot is taken after so many facts.
+    pub snapshot_facts: u64,
+    /// How many days facts are kept; 0 for ever.
+    pub history_days: u64,
+}
+
 /// What is logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -224,6 +237,11 @@ impl Config {
                 retest_after_ms: settings.number("quarantine.retest_after_s"),
                 reports: settings.number("quarantine.reports") as usize,
             },
+            journal: Journal {
+                snapshot_facts: settings.number("journal.snapshot_facts"),
+                history_days: settings.number("journal.history_days"),
+            },
+            restart_grace_ms: settings.number("restart.grace_s"),
             log: Log {
                 level: settings.text("log.level").to_owned(),
                 format: if settings.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
@@ -247,6 +265,7 @@ impl Config {
             patience_ms: self.queue.patience_ms,
             retest_after_ms: self.quarantine.retest_after_ms,
             reports_to_quarantine: self.quarantine.reports,
+            restart_grace_ms: self.restart_grace_ms,
         }
     }
 

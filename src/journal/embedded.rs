@@ -18,9 +18,10 @@ mod tests;
 mod wal;
 
 use super::record::{Record, RecordError};
-use super::{Journal, JournalError};
+use super::{Counts, Journal, JournalError, Kept};
 use crate::clock::Moment;
 use crate::lab::fact::Fact;
+use crate::lab::snapshot::Piece;
 use dir::DataDir;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, ffi};
@@ -110,12 +111,13 @@ impl EmbeddedJournal {
     }
 
     /// Hands over all facts; the error names the first that cannot be had.
-    fn read(&self, take: &mut dyn FnMut(Fact)) -> Result<(), JournalError> {
+    fn read(&self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
         let mut seq = 1;
         let mut select = self.db.prepare_cached(SELECT).map_err(|error| refused(&self.path, error))?;
         let mut rows = select.query([]).map_err(|error| refused(&self.path, error))?;
         while let Some(row) = rows.next().map_err(|error| self.unread(seq, row_error(error)))? {
-            take(decode(seq, row).map_err(|error| self.unread(seq, error))?);
+            let fact = decode(seq, row).map_err(|error| self.unread(seq, error))?;
+            take(Kept::Fact(fact)).map_err(JournalError::Damaged)?;
             seq += 1;
         }
         if seq != self.last + 1 {
@@ -193,7 +195,7 @@ impl EmbeddedJournal {
 }
 
 impl Journal for EmbeddedJournal {
-    fn replay(&mut self, take: &mut dyn FnMut(Fact)) -> Result<(), JournalError> {
+    fn replay(&mut self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
         let read = self.read(take);
         if let Err(why) = &read {
             self.broken = Some(why.to_string());
@@ -217,6 +219,20 @@ impl Journal for EmbeddedJournal {
             }
             failure
         })
+    }
+
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+
+    fn begin_snapshot(&mut self, _now: Moment, _pieces: Vec<Piece>) {}
+
+    fn tend(&mut self, _now: Moment, _idle: bool) -> Result<Option<Moment>, JournalError> {
+        Ok(None)
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
     }
 }
 

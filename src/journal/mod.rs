@@ -12,17 +12,70 @@ pub mod record;
 pub use embedded::EmbeddedJournal;
 pub use memory::MemoryJournal;
 
+use crate::clock::Moment;
+use crate::lab::Lab;
 use crate::lab::fact::Fact;
+use crate::lab::snapshot::Piece;
 use std::fmt;
 
 /// Where facts are kept.
 pub trait Journal: Send {
-    /// Hands over every fact that is kept, in the order in which they happened.
-    fn replay(&mut self, take: &mut dyn FnMut(Fact)) -> Result<(), JournalError>;
+    /// Hands over what is kept: the last snapshot, if there is one, and every fact after it in the order in which they
+    /// happened. What `take` refuses is damage.
+    fn replay(&mut self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError>;
 
     /// Keeps facts; when it returns they are as durable as this engine makes them. All of them are kept or none: after
     /// `Full` none is; after `Broken` only the next replay tells.
     fn append(&mut self, facts: &[Fact]) -> Result<(), JournalError>;
+
+    /// Whether so much has happened since the last snapshot that another one is worth its cost.
+    fn wants_snapshot(&self) -> bool;
+
+    /// Begins to keep what is true after the last fact that was appended; `tend` carries on with it.
+    fn begin_snapshot(&mut self, now: Moment, pieces: Vec<Piece>);
+
+    /// Does a little of what can wait: a slice of a snapshot, of old history to be deleted, of the log to be copied.
+    /// More of it when nobody waits (`idle`). Answers when it wants to be asked again; none for not before the next
+    /// append. `Full` leaves everything as it was; `Broken` is as for `append`.
+    fn tend(&mut self, now: Moment, idle: bool) -> Result<Option<Moment>, JournalError>;
+
+    /// What was done since the start.
+    fn counts(&self) -> Counts;
+}
+
+/// One thing a journal hands over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// What was true at some time; comes first or not at all.
+    Snapshot(Vec<Piece>),
+    /// What happened then.
+    Fact(Fact),
+}
+
+/// What a journal did since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Durable writes of facts: rounds of the desk that changed anything.
+    pub appends: u64,
+    /// Facts in them.
+    pub facts: u64,
+    /// Times the disk was told to make sure, as far as the engine knows.
+    pub syncs: u64,
+    /// Snapshots that were completed.
+    pub snapshots: u64,
+    /// Facts deleted because they were older than the history that is wanted.
+    pub expired: u64,
+}
+
+/// Brings a lab to what a journal has kept.
+pub fn replay_into(journal: &mut dyn Journal, lab: &mut Lab) -> Result<(), JournalError> {
+    journal.replay(&mut |kept| match kept {
+        Kept::Snapshot(pieces) => lab.restore(pieces),
+        Kept::Fact(fact) => {
+            lab.apply(&fact);
+            Ok(())
+        }
+    })
 }
 
 /// Why facts were not kept, or cannot be had. Every sentence stands for itself and says where and what to do.

@@ -221,7 +221,7 @@ impl Loan {
 }
 
 /// A job as it is now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Its number.
     pub id: JobId,
@@ -237,6 +237,8 @@ pub struct Job {
     pub attempts: u32,
     /// The last sign of life.
     pub last_seen: Moment,
+    /// Before this its lease is not over, whatever was agreed: the server was not there.
+    pub grace_until: Option<Moment>,
     /// Why it ended.
     pub reason: Option<Reason>,
     /// When it ended.
@@ -295,6 +297,7 @@ impl Job {
             loan: None,
             attempts: 0,
             last_seen: at,
+            grace_until: None,
             reason: None,
             ended: None,
             log: vec![(at, JobEvent::Queued)],
@@ -318,7 +321,13 @@ impl Job {
 
     /// When its lease is over, once it has one.
     pub fn lease_ends_at(&self) -> Option<Moment> {
-        Some(self.live_loan()?.since.plus_ms(self.spec.lease_ms?))
+        let agreed = self.live_loan()?.since.plus_ms(self.spec.lease_ms?);
+        Some(self.grace_until.map_or(agreed, |until| agreed.max(until)))
+    }
+
+    /// The job as facts alone have it: signs of life and grace are none.
+    pub fn without_signs(&self) -> Job {
+        Job { last_seen: self.created, grace_until: None, ..self.clone() }
     }
 
     /// Adds to its past; the oldest is forgotten first, but never how it began.

@@ -5,6 +5,7 @@
 
 use super::board::{Board, BoardState, Note, Trouble};
 use super::fact::{Grant, MachineName, Mark};
+use super::snapshot::{BoardRun, BoardWords};
 use crate::allocator::link::Link;
 use crate::allocator::torus::{Torus, Triad};
 use crate::allocator::{Allocator, BoardIndex, Pool, Triads};
@@ -347,7 +348,7 @@ impl Machine {
     }
 
     /// Makes the allocator and the counts anew from the states.
-    fn recount(&mut self) {
+    pub(super) fn recount(&mut self) {
         self.allocator = self.spec.allocator();
         self.counts = [0; BoardState::COUNT];
         for at in 0..self.states.len() {
@@ -364,6 +365,63 @@ impl Machine {
                 self.allocator.take(&[board]);
             }
         }
+    }
+
+    /// All boards, neighbours that are alike together.
+    pub fn runs(&self) -> Vec<BoardRun> {
+        let mut runs: Vec<BoardRun> = Vec::new();
+        for ((state, grant), since) in self.states.iter().zip(&self.grants).zip(&self.since) {
+            let next = BoardRun { count: 1, state: *state, grant: *grant, since: *since };
+            match runs.last_mut() {
+                Some(run) if (BoardRun { count: 1, ..*run }) == next => run.count += 1,
+                _ => runs.push(next),
+            }
+        }
+        runs
+    }
+
+    /// What only few boards have, board by board.
+    pub fn words(&self) -> Vec<BoardWords> {
+        let boards: BTreeSet<_> = (self.troubles.keys())
+            .chain(self.marks.keys())
+            .chain(self.notes.keys())
+            .chain(self.reports.keys())
+            .collect();
+        let words = |board: &BoardIndex| BoardWords {
+            board: *board,
+            trouble: self.troubles.get(board).cloned(),
+            mark: self.marks.get(board).cloned(),
+            note: self.notes.get(board).cloned(),
+            reports: self.reports.get(board).cloned().unwrap_or_default(),
+        };
+        boards.into_iter().map(words).collect()
+    }
+
+    /// Takes what a snapshot says of the boards from this one on. `recount` follows when all have been told of.
+    pub(super) fn restore_run(&mut self, first: u32, run: BoardRun) -> Result<(), String> {
+        let boards = first as usize..first as usize + run.count as usize;
+        if boards.end > self.states.len() {
+            return Err(format!("{} has fewer boards", self.spec.name));
+        }
+        self.states[boards.clone()].fill(run.state);
+        self.grants[boards.clone()].fill(run.grant);
+        self.since[boards].fill(run.since);
+        Ok(())
+    }
+
+    /// Takes what a snapshot says of one board.
+    pub(super) fn restore_words(&mut self, words: BoardWords) -> Result<(), String> {
+        let board = words.board;
+        if board.0 as usize >= self.states.len() {
+            return Err(format!("{} has no board number {}", self.spec.name, board.0));
+        }
+        words.trouble.map(|trouble| self.troubles.insert(board, trouble));
+        words.mark.map(|mark| self.marks.insert(board, mark));
+        words.note.map(|note| self.notes.insert(board, note));
+        if !words.reports.is_empty() {
+            self.reports.insert(board, words.reports);
+        }
+        Ok(())
     }
 
     /// The board with a serial.

@@ -30,6 +30,7 @@ pub mod job;
 pub mod machine;
 pub mod queue;
 pub mod refusal;
+pub mod snapshot;
 pub mod view;
 
 mod apply;
@@ -80,6 +81,8 @@ pub struct Options {
     pub retest_after_ms: u64,
     /// How many owners must report a board before it is quarantined; zero means never.
     pub reports_to_quarantine: usize,
+    /// How long after a restart leases last at least, because their holders could not be warned or extend them.
+    pub restart_grace_ms: u64,
 }
 
 impl Default for Options {
@@ -95,6 +98,7 @@ impl Default for Options {
             patience_ms: 600_000,
             retest_after_ms: 300_000,
             reports_to_quarantine: 2,
+            restart_grace_ms: 60_000,
         }
     }
 }
@@ -140,31 +144,43 @@ struct Due {
 }
 
 /// An order that hardware has not answered yet.
-#[derive(Clone, Debug)]
-struct Outstanding {
-    machine: MachineName,
-    boards: Arc<[BoardIndex]>,
-    purpose: Purpose,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outstanding {
+    /// The machine the boards stand in.
+    pub machine: MachineName,
+    /// The boards it is about.
+    pub boards: Arc<[BoardIndex]>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Boards that answered, well or badly.
-    answered: BTreeSet<BoardIndex>,
+    pub answered: BTreeSet<BoardIndex>,
     /// Boards that failed and are not set aside yet.
-    failed: BTreeMap<BoardIndex, Arc<str>>,
-    deadline: Moment,
+    pub failed: BTreeMap<BoardIndex, Arc<str>>,
+    /// When hardware should have answered.
+    pub deadline: Moment,
 }
 
 /// What an order is for.
 #[derive(Clone, Debug, PartialEq)]
-enum Purpose {
+pub enum Purpose {
     /// A job's boards are being switched.
-    Switch { job: JobId, action: Action },
+    Switch {
+        /// The job.
+        job: JobId,
+        /// To what.
+        action: Action,
+    },
     /// Boards of an ended loan are being cleaned.
-    Clean { job: JobId },
+    Clean {
+        /// The job that had them.
+        job: JobId,
+    },
     /// A quarantined board is being tested.
     Test,
 }
 
 /// A user as the lab knows one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct User {
     /// What the user may do.
     pub role: Role,
@@ -175,7 +191,7 @@ pub struct User {
 }
 
 /// A session as the lab knows it; its last use is not a fact and stands elsewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SessionRecord {
     /// Who speaks.
     pub user: UserName,

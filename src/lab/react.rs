@@ -48,17 +48,30 @@ impl Lab {
         effects
     }
 
-    /// Asked once after replay: every live job gets its whole keepalive anew, every open order its whole time,
-    /// and the orders that were in flight are given again.
+    /// Asked once after replay: every live job gets its whole keepalive anew, a lease that is over or nearly so lasts
+    /// for the grace of a restart, every open order gets its whole time, and the orders that were in flight are given again.
     pub fn resume(&mut self, now: Moment) -> Vec<Effect> {
         let live: Vec<_> = self.live.iter().map(|job| (*job, now)).collect();
         self.note(&live);
+        self.extend_leases(now.plus_ms(self.options.restart_grace_ms));
         self.due.orders.clear();
         let open: Vec<_> = self.orders.keys().copied().collect();
         for id in &open {
             self.set_order_deadline(*id, now);
         }
         open.into_iter().filter_map(|id| self.order(id)).collect()
+    }
+
+    /// No lease is over before this.
+    fn extend_leases(&mut self, until: Moment) {
+        let short: Vec<_> =
+            self.due.leases.iter().take_while(|(ends_at, _)| *ends_at < until).copied().collect();
+        for (ends_at, id) in short {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            job.grace_until = Some(until);
+            self.due.leases.remove(&(ends_at, id));
+            self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
+        }
     }
 
     /// An open order as the controller gets it.

@@ -46,10 +46,9 @@ pub use local_access::LocalAccess;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, replay_into};
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
-use crate::lab::fact::Fact;
 use crate::user::password::Password;
 use crate::user::{Role, UserName};
 use async_io::Async;
@@ -251,7 +250,7 @@ impl ServerHandle {
 /// The lab as the journal has it.
 fn replayed(journal: &mut dyn Journal, config: &Config) -> Result<Lab, ServerError> {
     let mut lab = Lab::new(config.lab_options());
-    let taken = journal.replay(&mut |fact: Fact| lab.apply(&fact));
+    let taken = replay_into(journal, &mut lab);
     taken.map(|()| lab).map_err(|error| ServerError(error.to_string()))
 }
 

@@ -43,7 +43,13 @@ fn replayed(dir: &Path) -> Result<Vec<Fact>, JournalError> {
 
 fn replay(journal: &mut EmbeddedJournal) -> Result<Vec<Fact>, JournalError> {
     let mut facts = Vec::new();
-    journal.replay(&mut |fact| facts.push(fact))?;
+    journal.replay(&mut |kept| {
+        match kept {
+            Kept::Snapshot(_) => {}
+            Kept::Fact(fact) => facts.push(fact),
+        }
+        Ok(())
+    })?;
     Ok(facts)
 }
 
