@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Flag};
-use crate::journal::{EmbeddedJournal, Journal, JournalError, replay_into};
+use crate::journal::{EmbeddedJournal, Journal, Keeping, JournalError, replay_into};
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
 use crate::server::{ConfigSource, End, LogLevel, Server, ServerHandle, Setup};
@@ -24,6 +24,9 @@ const FIRST_PASSWORD_FILE: &str = "admin-password";
 
 /// Open files beside connections: the journal, controllers' programs, the log.
 const OWN_FILES: u64 = 1_000;
+
+/// A day.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The levels of the log.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -69,6 +72,7 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
         tracing::warn!("{warning}");
     }
     let journal = EmbeddedJournal::open(&config.data_dir).map_err(|error| error.to_string())?;
+    let journal = journal.keeping(keeping(&config));
     let again = origin.clone();
     let source: Option<ConfigSource> =
         origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
@@ -93,6 +97,12 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
         }
         server.serve().await.map_err(|error| error.to_string())
     })
+}
+
+/// How the journal is kept.
+fn keeping(config: &Config) -> Keeping {
+    let history_ms = Some(config.journal.history_days).filter(|days| *days > 0).map(|days| days * DAY_MS);
+    Keeping { snapshot_facts: config.journal.snapshot_facts, history_ms }
 }
 
 /// Says where the doors are, and the first administrator's password, once.

@@ -1,21 +1,32 @@
 //! The engine that keeps facts in a file on this machine: SQLite, one row for each fact, one transaction and one sync
 //! for each round of the desk.
 //!
-//! Read this file, then `dir` (the data directory and its lock) and `wal` (damage that SQLite would drop in silence).
-//! The format is described in protocol-spec/journal.md. How damage is found:
+//! Read this file, then `schema` (the file and its tables), `row` (facts in it), `snapshot` (what was true at some
+//! time), `read` (replay), `reader` (for those who only look), `dir` (the data directory and its lock) and `wal` (damage
+//! that SQLite would drop in silence). The format is described in protocol-spec/journal.md. How damage is found:
 //!
-//! - a fact carries a checksum over everything in its row;
-//! - facts are numbered without gaps from 1, so that a lost row in the middle shows;
-//! - `mark` holds a number that was reached before the log was last copied into the file, so that lost rows at
-//!   the end of the file show;
+//! - a fact carries a checksum over everything in its row, a snapshot one over all its parts;
+//! - facts are numbered without gaps, so that a lost row in the middle shows;
+//! - marks hold the first number that is kept, and one that was reached before the log was last copied into the
+//!   file, so that lost rows at either end of the file show;
 //! - the write-ahead log is looked at before SQLite reads it.
+//!
+//! What can wait (slices of a snapshot, old history, the copying of the log) is done in `tend`, a little at a time.
 //!
 //! Deliberately not here: what a fact looks like in its row (`record`).
 
 mod dir;
+mod read;
+mod reader;
+mod row;
+mod schema;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wal;
+
+pub use reader::{JournalReader, backup, restore};
+pub use row::Entry;
 
 use super::record::{Record, RecordError};
 use super::{Counts, Journal, JournalError, Kept};
@@ -23,57 +34,50 @@ use crate::clock::Moment;
 use crate::lab::fact::Fact;
 use crate::lab::snapshot::Piece;
 use dir::DataDir;
+use read::Source;
 use rusqlite::config::DbConfig;
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
+use schema::{Mark, PAGE_BYTES, Span, refused};
+use snapshot::Writing;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The file of facts, in the data directory.
 const FILE: &str = "journal.sqlite3";
 
-/// What says that a file is a journal of ours: "Brth".
-const APPLICATION_ID: i64 = 0x4272_7468;
+/// The log is copied into the file when nobody waits and it has so many pages.
+const LOG_PAGES_IDLE: usize = 1000;
 
-/// The format of the file. A newer one is refused; an older one, once there is one, is brought up to date.
-const FORMAT: i64 = 1;
-
-/// The log is copied into the file about every so many pages, so that a copy is short and the log stays small.
-const LOG_PAGES_MAX: usize = 1000;
-
-/// How many bytes a page holds.
-const PAGE_BYTES: usize = 4096;
+/// The log is copied into the file though somebody waits when it has so many pages.
+const LOG_PAGES_MAX: usize = 4000;
 
 /// About how many bytes a row needs beside its body.
 const ROW_BYTES: usize = 40;
 
-/// How long a program that writes into our file (none should) is waited for.
-const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// How many old facts are deleted at once.
+const EXPIRED_AT_ONCE: u64 = 2000;
 
-/// The tables. `fact.at` and `fact.sum` are unsigned numbers in SQLite's signed ones.
-const TABLES: &str = "
-    CREATE TABLE fact (
-        seq INTEGER PRIMARY KEY,
-        at INTEGER NOT NULL,
-        version INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        body TEXT NOT NULL,
-        sum INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE mark (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;";
+/// How long nothing of what can wait is done after there was no room for it.
+const TEND_PAUSE_MS: u64 = 1000;
 
 /// SQLite's codes for a write that failed before the end of the transaction was written.
 const WRITE_FAILED: [i32; 2] = [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE];
 
-/// How a fact is written.
-const INSERT: &str = "INSERT INTO fact (seq, at, version, kind, body, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// How a journal is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// A snapshot is wanted after so many facts.
+    pub snapshot_facts: u64,
+    /// Facts older than this are deleted once the older snapshot covers them; none keeps all.
+    pub history_ms: Option<u64>,
+}
 
-/// How the mark is written.
-const MARK: &str = "INSERT OR REPLACE INTO mark (id, seq, sum) VALUES (1, ?1, ?2)";
-
-/// How all facts are read.
-const SELECT: &str = "SELECT seq, at, version, kind, body, sum FROM fact ORDER BY seq";
+impl Default for Keeping {
+    fn default() -> Keeping {
+        Keeping { snapshot_facts: 100_000, history_ms: None }
+    }
+}
 
 /// Facts in a file.
 pub struct EmbeddedJournal {
@@ -81,14 +85,19 @@ pub struct EmbeddedJournal {
     db: Connection,
     dir: DataDir,
     path: PathBuf,
-    /// The number of the last fact.
-    last: u64,
-    /// The number in `mark`.
-    marked: u64,
+    keeping: Keeping,
+    span: Span,
+    /// The snapshot that is being written.
+    writing: Option<Writing>,
+    /// When the first fact that is kept was decided, once that matters.
+    first_at: Option<Moment>,
+    /// Nothing that can wait is done before this, because there was no room.
+    tend_after: Moment,
     /// About how many pages were written since the log was last copied.
     log_pages: usize,
-    /// How many are written before it is copied.
+    /// How many are written at most before it is copied.
     log_pages_max: usize,
+    counts: Counts,
     /// Why nothing is written any more.
     broken: Option<String>,
 }
@@ -99,79 +108,160 @@ impl EmbeddedJournal {
         let dir = DataDir::claim(data_dir)?;
         let (path, len) = dir.file(FILE)?;
         let log_pages = check_log(&path, len)?;
-        let db = connect(&path).map_err(|error| refused(&path, error))?;
-        if is_new(&db).map_err(|error| refused(&path, error))? {
-            create(&db).map_err(|error| refused(&path, error))?;
-        }
-        check_format(&db, &path)?;
-        configure(&db, &path)?;
-        let (last, marked) = ends(&db, &path)?;
-        let log_pages_max = LOG_PAGES_MAX;
-        Ok(EmbeddedJournal { db, dir, path, last, marked, log_pages, log_pages_max, broken: None })
+        let mut db = schema::connect(&path).map_err(|error| refused(&path, error))?;
+        schema::prepare(&mut db, &path)?;
+        let span = Span::of(&db, &path)?;
+        Ok(EmbeddedJournal {
+            db,
+            dir,
+            path,
+            keeping: Keeping::default(),
+            span,
+            writing: None,
+            first_at: None,
+            tend_after: Moment(0),
+            log_pages,
+            log_pages_max: LOG_PAGES_MAX,
+            counts: Counts::default(),
+            broken: None,
+        })
     }
 
-    /// Hands over all facts; the error names the first that cannot be had.
-    fn read(&self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
-        let mut seq = 1;
-        let mut select = self.db.prepare_cached(SELECT).map_err(|error| refused(&self.path, error))?;
-        let mut rows = select.query([]).map_err(|error| refused(&self.path, error))?;
-        while let Some(row) = rows.next().map_err(|error| self.unread(seq, row_error(error)))? {
-            let fact = decode(seq, row).map_err(|error| self.unread(seq, error))?;
-            take(Kept::Fact(fact)).map_err(JournalError::Damaged)?;
-            seq += 1;
-        }
-        if seq != self.last + 1 {
-            let why = format!("it is missing, and {} facts were kept", self.last);
-            return Err(self.unread(seq, RecordError::Row(why)));
-        }
-        Ok(())
-    }
-
-    /// Why a fact cannot be had.
-    fn unread(&self, seq: u64, error: RecordError) -> JournalError {
-        let why = format!("fact {seq} in {}: {error}", self.path.display());
-        match error {
-            RecordError::Unknown { .. } => JournalError::Unusable(why),
-            _ => JournalError::Damaged(why),
-        }
+    /// The same journal, kept otherwise.
+    pub fn keeping(mut self, keeping: Keeping) -> EmbeddedJournal {
+        self.keeping = keeping;
+        self
     }
 
     /// Writes facts in one transaction; the mark goes with them when the log is to be copied after it.
     fn write(&mut self, records: &[Record<'_>]) -> rusqlite::Result<()> {
-        let (last, mark) = (self.last + records.len() as u64, self.is_log_long(records));
+        let last = self.span.last + records.len() as u64;
+        let pages = pages(records);
+        let mark = self.log_pages + pages >= self.log_pages_max;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
-            let mut insert = tx.prepare_cached(INSERT)?;
-            for (record, seq) in records.iter().zip(self.last + 1..) {
-                insert_record(&mut insert, seq, record)?;
+            let mut insert = tx.prepare_cached(row::INSERT)?;
+            for (record, seq) in records.iter().zip(self.span.last + 1..) {
+                row::insert(&mut insert, seq, record)?;
             }
             if mark {
-                set_mark(&tx, last)?;
+                Mark::Reached.set(&tx, last)?;
             }
         }
         tx.commit()?;
-        self.last = last;
-        self.log_pages += pages(records);
+        self.span.last = last;
+        self.log_pages += pages;
+        self.counts.syncs += 1;
         if mark {
-            self.marked = last;
+            self.span.marked = last;
             self.copy_log();
         }
         Ok(())
     }
 
-    /// Whether the log will be long enough to be copied once these are in it.
-    fn is_log_long(&self, records: &[Record<'_>]) -> bool {
-        self.log_pages + pages(records) >= self.log_pages_max
-    }
-
     /// Copies the log into the file. The facts are kept already: no room only means that the log goes on growing.
     fn copy_log(&mut self) {
         match self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            Ok(()) => self.log_pages = 0,
+            Ok(()) => {
+                self.log_pages = 0;
+                self.counts.syncs += 2;
+            }
             Err(error) => match self.failure(error) {
                 JournalError::Broken(why) => self.broken = Some(why),
                 _ => self.log_pages = self.log_pages_max / 2,
             },
+        }
+    }
+
+    /// Copies the log while nobody waits. The mark is in it before.
+    fn copy_log_idle(&mut self) -> rusqlite::Result<()> {
+        if self.span.marked != self.span.last {
+            Mark::Reached.set(&self.db, self.span.last)?;
+            self.span.marked = self.span.last;
+            self.counts.syncs += 1;
+        }
+        self.copy_log();
+        Ok(())
+    }
+
+    /// Encodes the next slice of a snapshot, and writes it when it fills a part.
+    fn write_slice(&mut self) -> Result<(), JournalError> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        if !writing.has_part() {
+            writing.encode().map_err(|error| JournalError::Broken(error.to_string()))?;
+        }
+        if !writing.has_part() {
+            return Ok(());
+        }
+        let written = (self.db.transaction_with_behavior(TransactionBehavior::Immediate))
+            .and_then(|tx| writing.write_part(&tx).and_then(|()| tx.commit()));
+        self.log_pages += 1 + writing.part_bytes() / PAGE_BYTES;
+        if let Err(error) = written {
+            return Err(self.failure(error));
+        }
+        self.counts.syncs += 1;
+        if writing.part_written() {
+            self.span.snapshots = schema::snapshots(&self.db).map_err(|error| self.failure(error))?;
+            self.writing = None;
+            self.counts.snapshots += 1;
+        }
+        Ok(())
+    }
+
+    /// When the first fact is old enough to go; none while it must stay.
+    fn expires_at(&mut self) -> rusqlite::Result<Option<Moment>> {
+        let Some(history_ms) = self.keeping.history_ms else { return Ok(None) };
+        if self.span.snapshots.first().is_none_or(|seq| *seq <= self.span.first) {
+            return Ok(None);
+        }
+        let first_at = match self.first_at {
+            Some(at) => at,
+            None => {
+                let sql = "SELECT at FROM fact WHERE seq = ?1";
+                Moment(self.db.query_row(sql, [self.span.first as i64], |row| row.get::<_, i64>(0))? as u64)
+            }
+        };
+        self.first_at = Some(first_at);
+        Ok(Some(first_at.plus_ms(history_ms)))
+    }
+
+    /// Deletes some facts that are too old. The fact of the older snapshot stays, and all after it.
+    fn expire(&mut self, now: Moment) -> rusqlite::Result<()> {
+        let (first, history_ms) = (self.span.first, self.keeping.history_ms.unwrap_or(u64::MAX));
+        let Some(covered) = self.span.snapshots.first().copied() else { return Ok(()) };
+        let until = covered.min(first + EXPIRED_AT_ONCE);
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let young = "SELECT min(seq) FROM fact WHERE seq >= ?1 AND seq < ?2 AND at > ?3";
+        let oldest_at = now.0.saturating_sub(history_ms) as i64;
+        let young: Option<i64> = tx.query_row(young, (first as i64, until as i64, oldest_at), |row| row.get(0))?;
+        let first_kept = young.map_or(until, |seq| seq as u64);
+        tx.execute("DELETE FROM fact WHERE seq < ?1", [first_kept as i64])?;
+        Mark::First.set(&tx, first_kept)?;
+        tx.commit()?;
+        self.span.first = first_kept;
+        self.first_at = None;
+        self.counts.expired += first_kept - first;
+        self.counts.syncs += 1;
+        self.log_pages += 1 + (first_kept - first) as usize * ROW_BYTES / PAGE_BYTES;
+        Ok(())
+    }
+
+    /// One thing that can wait, if there is one; says when to go on.
+    fn tend_once(&mut self, now: Moment, idle: bool) -> Result<Option<Moment>, JournalError> {
+        if self.writing.is_some() {
+            self.write_slice()?;
+            return Ok(Some(now));
+        }
+        if idle && self.log_pages >= LOG_PAGES_IDLE.min(self.log_pages_max) {
+            self.copy_log_idle().map_err(|error| self.failure(error))?;
+            return Ok(Some(now));
+        }
+        match self.expires_at().map_err(|error| self.failure(error))? {
+            Some(at) if at <= now => {
+                self.expire(now).map_err(|error| self.failure(error))?;
+                Ok(Some(now))
+            }
+            later => Ok(later),
         }
     }
 
@@ -192,11 +282,19 @@ impl EmbeddedJournal {
             _ => JournalError::Broken(why),
         }
     }
+
+    /// Remembers that nothing can be written any more.
+    fn note(&mut self, failure: JournalError) -> JournalError {
+        if let JournalError::Broken(why) = &failure {
+            self.broken = Some(why.clone());
+        }
+        failure
+    }
 }
 
 impl Journal for EmbeddedJournal {
     fn replay(&mut self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
-        let read = self.read(take);
+        let read = Source { db: &self.db, path: &self.path }.replay(&self.span, take);
         if let Err(why) = &read {
             self.broken = Some(why.to_string());
         }
@@ -212,35 +310,58 @@ impl Journal for EmbeddedJournal {
         if records.is_empty() {
             return Ok(());
         }
-        self.write(&records).map_err(|error| {
+        if let Err(error) = self.write(&records) {
             let failure = self.failure(error);
-            if let JournalError::Broken(why) = &failure {
-                self.broken = Some(why.clone());
-            }
-            failure
-        })
+            return Err(self.note(failure));
+        }
+        self.counts.appends += 1;
+        self.counts.facts += records.len() as u64;
+        Ok(())
     }
 
     fn wants_snapshot(&self) -> bool {
-        false
+        let told = self.span.snapshots.last().copied().unwrap_or(0);
+        self.broken.is_none()
+            && self.writing.is_none()
+            && self.span.last >= told.saturating_add(self.keeping.snapshot_facts)
     }
 
-    fn begin_snapshot(&mut self, _now: Moment, _pieces: Vec<Piece>) {}
+    fn begin_snapshot(&mut self, now: Moment, pieces: Vec<Piece>) {
+        if self.writing.is_none() && self.span.snapshots.last() != Some(&self.span.last) {
+            self.writing = Some(Writing::new(self.span.last, now, pieces));
+        }
+    }
 
-    fn tend(&mut self, _now: Moment, _idle: bool) -> Result<Option<Moment>, JournalError> {
-        Ok(None)
+    fn tend(&mut self, now: Moment, idle: bool) -> Result<Option<Moment>, JournalError> {
+        if let Some(why) = &self.broken {
+            return Err(JournalError::Broken(why.clone()));
+        }
+        if now < self.tend_after {
+            return Ok(Some(self.tend_after));
+        }
+        match self.tend_once(now, idle) {
+            Err(JournalError::Full(_)) => {
+                self.tend_after = now.plus_ms(TEND_PAUSE_MS);
+                Ok(Some(self.tend_after))
+            }
+            Err(failure) => Err(self.note(failure)),
+            // A copy of the log may have broken it.
+            Ok(_) if self.broken.is_some() => self.tend(now, idle),
+            done => done,
+        }
     }
 
     fn counts(&self) -> Counts {
-        Counts::default()
+        self.counts
     }
 }
 
 impl Drop for EmbeddedJournal {
     /// SQLite copies the log into the file when it is closed, which must not be without the mark.
     fn drop(&mut self) {
+        let marked = self.span.marked == self.span.last;
         let sound = self.broken.is_none();
-        if !sound || (self.marked != self.last && set_mark(&self.db, self.last).is_err()) {
+        if !sound || (!marked && Mark::Reached.set(&self.db, self.span.last).is_err()) {
             // The log stays beside the file and is read at the next start.
             let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
@@ -274,165 +395,5 @@ fn check_log(path: &Path, len: u64) -> Result<usize, JournalError> {
         ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(JournalError::Unusable(format!("{log_path} cannot be read: {error}"))),
-    }
-}
-
-/// Opens the database; the file is there.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(BUSY_WAIT)?;
-    Ok(db)
-}
-
-/// Whether nothing was ever written into the database.
-fn is_new(db: &Connection) -> rusqlite::Result<bool> {
-    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(tables == 0 && number(db, "application_id")? == 0 && number(db, "user_version")? == 0)
-}
-
-/// Begins a journal, and sees to it that the file itself says what it is.
-fn create(db: &Connection) -> rusqlite::Result<()> {
-    db.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         BEGIN IMMEDIATE; {TABLES}
-         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
-    ))?;
-    set_mark(db, 0)?;
-    db.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE);")
-}
-
-/// Refuses files of others, and of newer versions of us.
-fn check_format(db: &Connection, path: &Path) -> Result<(), JournalError> {
-    let number = |name| number(db, name).map_err(|error| refused(path, error));
-    let (application, format, path) = (number("application_id")?, number("user_version")?, path.display());
-    if application != APPLICATION_ID {
-        return Err(JournalError::Unusable(format!(
-            "{path} is no journal of berth (its application id is {application:#x}); give berth a directory of its own"
-        )));
-    }
-    if format > FORMAT {
-        return Err(JournalError::Unusable(format!(
-            "{path} has format {format} and this berth knows formats up to {FORMAT}; start the berth that wrote it, or a newer one"
-        )));
-    }
-    if format < 1 {
-        return Err(JournalError::Damaged(format!(
-            "{path} says it has format {format}, which there never was"
-        )));
-    }
-    Ok(())
-}
-
-/// Makes every commit durable, and leaves the copying of the log to us.
-fn configure(db: &Connection, path: &Path) -> Result<(), JournalError> {
-    let mode = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
-    let mode = mode.map_err(|error| refused(path, error))?;
-    if mode != "wal" {
-        let why = format!("{} cannot have a write-ahead log here (SQLite gives '{mode}')", path.display());
-        return Err(JournalError::Unusable(why));
-    }
-    db.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
-    )
-    .map_err(|error| refused(path, error))
-}
-
-/// The number of the last fact, and the mark.
-fn ends(db: &Connection, path: &Path) -> Result<(u64, u64), JournalError> {
-    let read = |sql| db.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-    let (last, _) =
-        read("SELECT coalesce(max(seq), 0), 0 FROM fact").map_err(|error| refused(path, error))?;
-    let (mark, sum) = read("SELECT seq, sum FROM mark WHERE id = 1").map_err(|error| refused(path, error))?;
-    let damaged = |why: String| JournalError::Damaged(format!("{}: {why}", path.display()));
-    let mark = mark as u64;
-    let last = u64::try_from(last).map_err(|_| damaged(format!("the last fact has the number {last}")))?;
-    if i64::from(mark_sum(mark)) != sum {
-        return Err(damaged("the checksum of its mark does not fit".to_owned()));
-    }
-    if last < mark {
-        return Err(damaged(format!("fact {} is missing, and {mark} facts were kept", last + 1)));
-    }
-    Ok((last, mark))
-}
-
-/// A pragma that is a number.
-fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
-    db.pragma_query_value(None, name, |row| row.get(0))
-}
-
-/// Writes the number of the last fact beside the facts.
-fn set_mark(db: &Connection, last: u64) -> rusqlite::Result<()> {
-    db.prepare_cached(MARK)?.execute((last as i64, mark_sum(last)))?;
-    Ok(())
-}
-
-/// The checksum of the mark.
-fn mark_sum(mark: u64) -> u32 {
-    crc32fast::hash(&mark.to_le_bytes())
-}
-
-/// The checksum of a row: everything in it that is not the sum.
-fn sum(seq: u64, at: u64, version: i64, kind: &[u8], body: &[u8]) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    for number in [seq, at, version as u64, kind.len() as u64] {
-        sum.update(&number.to_le_bytes());
-    }
-    sum.update(kind);
-    sum.update(body);
-    sum.finalize()
-}
-
-/// Writes one row.
-fn insert_record(insert: &mut CachedStatement<'_>, seq: u64, record: &Record<'_>) -> rusqlite::Result<()> {
-    let (at, version) = (record.at.0, i64::from(record.version));
-    let sum = sum(seq, at, version, record.kind.as_bytes(), record.body.as_bytes());
-    insert.execute((seq as i64, at as i64, version, &*record.kind, &*record.body, sum))?;
-    Ok(())
-}
-
-/// Reads one row, which must be the one with this number.
-fn decode(seq: u64, row: &Row<'_>) -> Result<Fact, RecordError> {
-    let number = |column| row.get::<_, i64>(column).map_err(row_error);
-    let found = number(0)? as u64;
-    if found != seq {
-        return Err(RecordError::Row(format!("it is missing, the next one that is there is {found}")));
-    }
-    let (at, version, kind, body) = (number(1)? as u64, number(2)?, bytes(row, 3)?, bytes(row, 4)?);
-    if i64::from(sum(seq, at, version, kind, body)) != number(5)? {
-        return Err(RecordError::Row("its checksum does not fit".to_owned()));
-    }
-    let (kind, body) = (text(kind)?, text(body)?);
-    let unknown = |_| RecordError::Unknown { kind: kind.to_owned(), version };
-    let version = u16::try_from(version).map_err(unknown)?;
-    Record { at: Moment(at), kind: kind.into(), version, body: body.into() }.decode()
-}
-
-/// A column of a row as it lies in the file.
-fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], RecordError> {
-    let value = row.get_ref(column).map_err(row_error)?;
-    value.as_bytes().map_err(|error| RecordError::Row(error.to_string()))
-}
-
-/// Bytes that must be text.
-fn text(bytes: &[u8]) -> Result<&str, RecordError> {
-    std::str::from_utf8(bytes).map_err(|error| RecordError::Row(error.to_string()))
-}
-
-/// A row that SQLite cannot make sense of.
-fn row_error(error: rusqlite::Error) -> RecordError {
-    RecordError::Row(error.to_string())
-}
-
-/// Why the file cannot be used.
-fn refused(path: &Path, error: rusqlite::Error) -> JournalError {
-    use ErrorCode::{CannotOpen, DatabaseBusy, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
-    let why = format!("{}: {error}", path.display());
-    match error.sqlite_error_code() {
-        Some(CannotOpen | DatabaseBusy | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure) => {
-            JournalError::Unusable(format!("the journal cannot be opened: {why}"))
-        }
-        _ => JournalError::Damaged(why),
     }
 }

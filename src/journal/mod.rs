@@ -9,7 +9,7 @@ mod embedded;
 mod memory;
 pub mod record;
 
-pub use embedded::EmbeddedJournal;
+pub use embedded::{EmbeddedJournal, Entry, JournalReader, Keeping, backup, restore};
 pub use memory::MemoryJournal;
 
 use crate::clock::Moment;

@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The file that is locked while a server has the directory; it holds the number of that server's process.
 const LOCK_FILE: &str = "journal.lock";
@@ -14,6 +15,12 @@ const PROBE_FILE: &str = "journal.probe";
 
 /// How much is written to see whether there is room.
 const PROBE_BYTES: usize = 64 * 1024;
+
+/// How often the lock is tried.
+const LOCK_TRIES: u32 = 10;
+
+/// How long is waited before it is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A data directory that nobody else has, as long as this lives.
 pub struct DataDir {
@@ -32,6 +39,12 @@ impl DataDir {
         let lock = open_file(&path.join(LOCK_FILE)).map_err(|e| unusable("written", e))?;
         let lock = hold(path, lock)?;
         Ok(DataDir { path: path.canonicalize().map_err(|e| unusable("found", e))?, _lock: lock })
+    }
+
+    /// Whether somebody has the directory just now.
+    pub fn is_held(path: &Path) -> bool {
+        let lock = File::open(path.join(LOCK_FILE));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// A file in it, made for the owner alone if there is none, and its length.
@@ -77,9 +90,18 @@ fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Takes the lock, or says who has it; once taken, the file says who we are.
+/// Takes the lock, or says who has it; once taken, the file says who we are. Somebody who only looks whether it is taken
+/// has it for an instant, so it is tried more than once.
 fn hold(path: &Path, mut lock: File) -> Result<File, JournalError> {
-    match lock.try_lock() {
+    let mut tried = lock.try_lock();
+    for _ in 1..LOCK_TRIES {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        tried = lock.try_lock();
+    }
+    match tried {
         Ok(()) => {
             // Only whom it concerns reads it: a number that could not be written makes the sentence poorer.
             let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));

@@ -1,5 +1,7 @@
 //! The embedded journal: what it is given comes back, through kills, torn logs, full disks and flipped bytes.
 
+mod snapshots;
+
 use super::*;
 
 /// A directory that is gone when dropped.
@@ -127,9 +129,9 @@ fn files_of_others_and_of_newer_versions_are_refused() {
     );
     let newer = refused(&|dir| {
         drop(EmbeddedJournal::open(dir).unwrap());
-        tamper(dir, "PRAGMA user_version = 2");
+        tamper(dir, "PRAGMA user_version = 3");
     });
-    assert!(matches!(&newer, JournalError::Unusable(why) if why.contains("has format 2")), "{newer}");
+    assert!(matches!(&newer, JournalError::Unusable(why) if why.contains("has format 3")), "{newer}");
     let zero = refused(&|dir| {
         drop(EmbeddedJournal::open(dir).unwrap());
         tamper(dir, "PRAGMA user_version = 0");
@@ -178,7 +180,7 @@ fn what_only_a_newer_berth_can_read_is_no_damage() {
     for (kind, version) in [("board_painted", 1), ("order_overdue", 99), ("order_overdue", 70_000)] {
         let scratch = closed(&facts(3));
         let body = r#"{"order":[1,2]}"#;
-        let sum = sum(4, 5, version, kind.as_bytes(), body.as_bytes());
+        let sum = row::sum(4, 5, version, kind.as_bytes(), body.as_bytes());
         let row = format!("INSERT INTO fact VALUES (4, 5, {version}, '{kind}', '{body}', {sum})");
         tamper(scratch.path(), &row);
         let Err(JournalError::Unusable(why)) = replayed(scratch.path()) else { panic!("{kind}") };
@@ -306,13 +308,18 @@ impl Image {
         Image { file: std::fs::read(dir.join(FILE)).unwrap(), log }
     }
 
+    /// Puts the files into a directory.
+    fn write(&self, dir: &Path) {
+        std::fs::write(dir.join(FILE), &self.file).unwrap();
+        if let Some(log) = &self.log {
+            std::fs::write(dir.join("journal.sqlite3-wal"), log).unwrap();
+        }
+    }
+
     /// What a server finds that starts on them.
     fn replayed(&self) -> Result<Vec<Fact>, JournalError> {
         let scratch = Scratch::new();
-        std::fs::write(scratch.path().join(FILE), &self.file).unwrap();
-        if let Some(log) = &self.log {
-            std::fs::write(scratch.path().join("journal.sqlite3-wal"), log).unwrap();
-        }
+        self.write(scratch.path());
         replayed(scratch.path())
     }
 }
