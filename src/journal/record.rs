@@ -1,8 +1,9 @@
 //! Facts as stored: what a record is, and the way from a fact to its record and back.
 //!
 //! A record is a moment, a kind (a word), a version of that kind (a number) and a body (JSON text). Read this file
-//! first, then `shape` (the bodies, one struct each) and `part` (what bodies are made of). The shapes are written
-//! and read by hand so that the lab knows nothing of JSON and can be changed without touching what is on disk.
+//! first, then `shape` (the bodies, one struct each) and `part` (what bodies are made of). Pieces of snapshots are
+//! records too, of no moment, and their bodies are in `piece`. The shapes are written and read by hand so that the
+//! lab knows nothing of JSON and can be changed without touching what is on disk.
 //! Deliberately not here: where records are kept, their numbers and their checksums (`embedded`).
 //!
 //! # When a fact changes shape
@@ -25,12 +26,14 @@
 //! A Berth that meets a kind or a version it does not know refuses the journal, and says that a newer one wrote it.
 
 mod part;
+mod piece;
 mod shape;
 #[cfg(test)]
 pub(super) mod tests;
 
 use crate::clock::Moment;
 use crate::lab::fact::{Event, Fact};
+use crate::lab::snapshot::Piece;
 use serde::{Deserialize, Serialize};
 use shape::*;
 use std::borrow::Cow;
@@ -92,6 +95,17 @@ impl Record<'_> {
     /// The fact of a record, in whichever version.
     pub fn decode(&self) -> Result<Fact, RecordError> {
         Ok(Fact { at: self.at, event: event_of(&self.kind, self.version, &self.body)? })
+    }
+
+    /// The record of a piece of a snapshot, in the newest version. It has no moment of its own.
+    pub fn of_piece(piece: &Piece) -> Result<Record<'static>, RecordError> {
+        let (kind, version, body) = piece::body_of(piece)?;
+        Ok(Record { at: Moment(0), kind: kind.into(), version, body: body.into() })
+    }
+
+    /// The piece of a record, in whichever version.
+    pub fn piece(&self) -> Result<Piece, RecordError> {
+        piece::piece_of(&self.kind, self.version, &self.body)
     }
 }
 

@@ -207,6 +207,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 
 words! {
     /// A role, by its word.
