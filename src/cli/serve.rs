@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Flag};
-use crate::journal::{EmbeddedJournal, Journal, Keeping, JournalError, replay_into};
+use crate::journal::{EmbeddedJournal, Journal, JournalError, Keeping, replay_into};
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
 use crate::server::{ConfigSource, End, LogLevel, Server, ServerHandle, Setup};

@@ -233,7 +233,8 @@ impl EmbeddedJournal {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let young = "SELECT min(seq) FROM fact WHERE seq >= ?1 AND seq < ?2 AND at > ?3";
         let oldest_at = now.0.saturating_sub(history_ms) as i64;
-        let young: Option<i64> = tx.query_row(young, (first as i64, until as i64, oldest_at), |row| row.get(0))?;
+        let young: Option<i64> =
+            tx.query_row(young, (first as i64, until as i64, oldest_at), |row| row.get(0))?;
         let first_kept = young.map_or(until, |seq| seq as u64);
         tx.execute("DELETE FROM fact WHERE seq < ?1", [first_kept as i64])?;
         Mark::First.set(&tx, first_kept)?;

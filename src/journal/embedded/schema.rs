@@ -242,7 +242,7 @@ fn configure(db: &Connection, path: &Path) -> Result<(), JournalError> {
 }
 
 /// A pragma that is a number.
-fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub fn number(db: &Connection, name: &str) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, name, |row| row.get(0))
 }
 

@@ -158,7 +158,7 @@ fn damage_names_the_fact() {
         ("DELETE FROM fact WHERE seq = 1", "fact 1 ", "the next one that is there is 2"),
         ("DELETE FROM fact WHERE seq > 17", "fact 18 ", "is missing, and 20 facts were kept"),
         ("DELETE FROM fact", "fact 1 ", "is missing, and 20 facts were kept"),
-        ("UPDATE fact SET seq = -5 WHERE seq = 5", "fact 1 ", "it is missing"),
+        ("UPDATE fact SET seq = -5 WHERE seq = 5", "fact 5 ", "the next one that is there is 6"),
         ("UPDATE fact SET seq = -seq", "the last fact", "has the number -1"),
         (
             "UPDATE fact SET seq = 9223372036854775807 WHERE seq = 20",
@@ -202,7 +202,7 @@ fn a_full_disk_refuses_keeps_what_it_has_and_recovers() {
     let (scratch, facts) = (Scratch::new(), facts(3000));
     let mut journal = EmbeddedJournal::open(scratch.path()).unwrap();
     journal.log_pages_max = 30;
-    let pages = number(&journal.db, "page_count").unwrap();
+    let pages = schema::number(&journal.db, "page_count").unwrap();
     let room = |journal: &EmbeddedJournal, pages: i64| {
         let set: i64 =
             journal.db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap();
@@ -271,7 +271,7 @@ fn a_full_file_system_refuses_keeps_what_it_has_and_recovers() {
 fn another_program_that_writes_is_waited_for() {
     let (scratch, facts) = (Scratch::new(), facts(2));
     let mut journal = EmbeddedJournal::open(scratch.path()).unwrap();
-    journal.db.busy_timeout(Duration::ZERO).unwrap();
+    journal.db.busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = Connection::open(scratch.path().join(FILE)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let Err(JournalError::Full(why)) = journal.append(&facts) else { panic!("written in between") };

@@ -24,7 +24,7 @@ impl Story {
             name: "pool".into(),
             shape: Shape::Pool { serials },
             tags: ["default".into()].into(),
-            kinds: Vec::new(),
+            kinds: vec!["spinnaker".into()],
             settle_ms: 500,
             order_ms_max: 60_000,
         };
