@@ -44,6 +44,10 @@ pub trait Journal: Send {
 }
 
 /// One thing a journal hands over.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "handed over one at a time and never stored; a box for each fact costs"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
     /// What was true at some time; comes first or not at all.
