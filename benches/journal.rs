@@ -1,17 +1,22 @@
-//! How fast the embedded journal keeps facts and hands them back: `cargo bench --bench journal [-- DIRECTORY]`.
+//! How fast the embedded journal keeps facts and hands them back, and how large a lab is in pieces:
+//! `cargo bench --bench journal [-- DIRECTORY]`.
 //!
 //! The directory decides which disk is measured; without one it is the system's place for temporary files.
 
 use berth::allocator::BoardIndex;
 use berth::clock::Moment;
-use berth::config::Config;
+use berth::journal::record::Record;
 use berth::journal::{EmbeddedJournal, Journal, Keeping, replay_into};
+use berth::lab::board::BoardState;
 use berth::lab::command::{Caller, Command};
 use berth::lab::effect::{Effect, Order};
 use berth::lab::fact::{Event, Fact, Grant, JobId, OrderId};
 use berth::lab::job::{JobSpec, Reason, Want};
+use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
+use berth::lab::snapshot::{BoardRun, Piece};
 use berth::lab::view::{JobFilter, Query, View};
 use berth::lab::{Lab, Options};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,13 +28,13 @@ const APPEND_TIME: Duration = Duration::from_secs(4);
 /// After how many facts a start is timed.
 const REPLAY_FACTS: u64 = 1_000_000;
 
-/// The lab that lives through them: 10,080 boards.
-const LAB: &str = "name = \"bench\"\n[[machine]]\nname = \"m\"\nshape = \"triads\"\nwidth = 60\nheight = 56\ncontroller = \"simulated\"\n";
-
 fn main() -> Result<(), Box<dyn Error>> {
     let named = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let dir = named.map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = dir.join(format!("berth-bench-journal-{}", std::process::id()));
+    pieces("10,000 jobs, 10,092 boards", &busy()?)?;
+    pieces("3,000,000 boards, idle", &idle(1)?)?;
+    pieces("3,000,000 boards, each triad lent once", &idle(1_000_000)?)?;
     for size in [1, 8, 64] {
         append(&dir, size)?;
     }
@@ -98,9 +103,7 @@ impl Life {
         let journal = EmbeddedJournal::open(dir)?.keeping(keeping);
         let lab = Lab::new(Options::default());
         let mut life = Life { lab, journal, now: Moment(1_790_000_000_000), facts: 0 };
-        let config = Config::load(Some(LAB), &[], &[]).map_err(|complaints| format!("{complaints:?}"))?;
-        let specs = config.machines.iter().map(|machine| machine.spec.clone()).collect();
-        life.happen(vec![Command::Configure(specs)])?;
+        life.happen(vec![Command::Configure(vec![Arc::new(torus(58))])])?;
         Ok(life)
     }
 
@@ -194,4 +197,98 @@ fn start(dir: &Path) -> Result<(), Box<dyn Error>> {
     drop(journal);
     drop(time("that hears a snapshot, and checks them")?);
     Ok(std::fs::remove_dir_all(dir)?)
+}
+
+/// A torus of triads.
+fn torus(side: u32) -> MachineSpec {
+    let rule = PlaceRule { boards_per_frame: 24, frames_per_cabinet: 5, base: 1, strides: [65_536, 256, 8] };
+    let triads = TriadsSpec {
+        width: side,
+        height: side,
+        dead_boards: Vec::new(),
+        dead_links: Vec::new(),
+        places: Places::Rule(rule),
+        bmps: BTreeMap::new(),
+    };
+    MachineSpec {
+        name: "torus".into(),
+        shape: Shape::Triads(triads),
+        tags: BTreeSet::from(["default".into()]),
+        kinds: vec!["spinnaker".into()],
+        settle_ms: 0,
+        order_ms_max: 60_000,
+    }
+}
+
+/// Decides, applies, and lets hardware obey every second order.
+fn play(lab: &mut Lab, command: Command) -> Result<(), String> {
+    let now = Moment(1_790_000_000_000);
+    let mut wishes = vec![command];
+    while let Some(wish) = wishes.pop() {
+        let mut facts = lab.decide(now, &Caller::server(), &wish).map_err(|why| format!("{why:?}"))?;
+        facts.reverse();
+        while let Some(fact) = facts.pop().or_else(|| lab.settle(now)) {
+            lab.apply(&fact);
+            for effect in lab.react(&fact) {
+                let Effect::Order(order) = effect else { continue };
+                if order.id.grant.0 % 2 == 0 {
+                    let (order, obeyed) = (order.id, order.boards.to_vec());
+                    wishes.push(Command::AnswerOrder { order, obeyed, failed: Vec::new() });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A lab of ten thousand boards, a third of ten thousand jobs on them and the others waiting.
+fn busy() -> Result<Lab, String> {
+    let mut lab = Lab::new(Options::default());
+    play(&mut lab, Command::Configure(vec![Arc::new(torus(58))]))?;
+    for _ in 0..10_000 {
+        play(&mut lab, Command::CreateJob(JobSpec::new("ada", Want::Boards(3))))?;
+    }
+    Ok(lab)
+}
+
+/// A lab of three million free boards, in so many runs that are not alike.
+fn idle(runs: u32) -> Result<Lab, String> {
+    let mut lab = Lab::new(Options::default());
+    let run = |number: u32| BoardRun {
+        count: 3_000_000 / runs,
+        state: BoardState::Free,
+        grant: Grant(number.into()),
+        since: Moment(1_790_000_000_000 + u64::from(number)),
+    };
+    let counters = Piece::Counters {
+        last_job: JobId(0),
+        last_grant: Grant(runs.into()),
+        accept: true,
+        reason: "".into(),
+    };
+    let boards = Piece::Boards((0..runs).map(run).collect());
+    lab.restore([counters, Piece::Machine { spec: Arc::new(torus(1000)) }, boards])?;
+    Ok(lab)
+}
+
+/// Takes a lab apart, writes the pieces down, reads them back and puts them together.
+fn pieces(what: &str, lab: &Lab) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let pieces = lab.pieces();
+    let apart = start.elapsed();
+    let records = pieces.iter().map(Record::of_piece).collect::<Result<Vec<_>, _>>()?;
+    let written = start.elapsed();
+    let bytes: usize = records.iter().map(|record| record.body.len()).sum();
+    let largest = records.iter().map(|record| record.body.len()).max().unwrap_or(0);
+    let start = Instant::now();
+    let back = records.iter().map(Record::piece).collect::<Result<Vec<_>, _>>()?;
+    let read = start.elapsed();
+    Lab::new(Options::default()).restore(back)?;
+    println!(
+        "{what}: {} pieces of {bytes} bytes, the largest of {largest}; taken apart in {apart:.1?}, written in {:.1?}; read in {read:.1?}, put together in {:.1?}",
+        pieces.len(),
+        written - apart,
+        start.elapsed() - read,
+    );
+    Ok(())
 }

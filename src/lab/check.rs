@@ -48,22 +48,26 @@ impl Lab {
 
     /// Every board that is being cleaned has an order that does it, or cools down: nothing leaks.
     fn check_boards(&self) -> Result<(), String> {
-        let mut expected = BTreeSet::new();
+        let mut expected = Vec::new();
         for open in self.orders.values().filter(|open| matches!(open.purpose, Purpose::Clean { .. })) {
-            let machine = self.machine(&open.machine).ok_or("an order for a machine that is gone")?;
             let waiting = open
                 .boards
                 .iter()
                 .filter(|board| !open.answered.contains(board) || open.failed.contains_key(board));
-            for board in waiting {
-                if machine.state(*board) != BoardState::Cleaning {
-                    return Err(format!("{} should be cleaning", machine.spec.board_text(*board)));
-                }
-                expected.insert((open.machine.clone(), *board));
-            }
+            expected.extend(waiting.map(|board| (open.machine.clone(), *board)));
         }
         for (machine, boards) in self.due.cooled.values() {
             expected.extend(boards.iter().map(|board| (machine.clone(), *board)));
+        }
+        let mut seen = BTreeSet::new();
+        for (name, board) in &expected {
+            let machine = self.machine(name).ok_or("boards come back to a machine that is gone")?;
+            if machine.state(*board) != BoardState::Cleaning {
+                return Err(format!("{} should be cleaning", machine.spec.board_text(*board)));
+            }
+            if !seen.insert((name, board)) {
+                return Err(format!("{} comes back twice", machine.spec.board_text(*board)));
+            }
         }
         let cleaning: u32 = self.machines.iter().map(|machine| machine.count(BoardState::Cleaning)).sum();
         match cleaning as usize == expected.len() {

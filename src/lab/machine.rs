@@ -415,6 +415,10 @@ impl Machine {
         if board.0 as usize >= self.states.len() {
             return Err(format!("{} has no board number {}", self.spec.name, board.0));
         }
+        let known = self.troubles.contains_key(&board) || self.marks.contains_key(&board);
+        if known || self.notes.contains_key(&board) || self.reports.contains_key(&board) {
+            return Err(format!("{} is spoken of twice", self.spec.board_text(board)));
+        }
         words.trouble.map(|trouble| self.troubles.insert(board, trouble));
         words.mark.map(|mark| self.marks.insert(board, mark));
         words.note.map(|note| self.notes.insert(board, note));

@@ -12,11 +12,11 @@ use super::fact::{Grant, JobId, MachineName, OrderId, SessionKey};
 use super::job::{Job, JobState};
 use super::machine::{Machine, MachineSpec};
 use super::queue::Place;
-use super::{Lab, Outstanding, Service, SessionRecord, User};
+use super::{Lab, Outstanding, Purpose, Service, SessionRecord, User};
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
 use crate::user::UserName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many runs of boards one piece holds at most, so that no piece is large.
@@ -25,7 +25,7 @@ const RUNS_MAX: usize = 4096;
 /// How many numbers of ended jobs or sessions one piece holds at most.
 const LIST_MAX: usize = 4096;
 
-/// One thing that is true. Pieces are in the order of these variants, and restored in any lab's own order.
+/// One thing that is true. Pieces stand in the order of these variants, with everything of one machine behind it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     /// The last numbers that were given out, and whether new jobs are taken.
@@ -117,6 +117,8 @@ impl Lab {
     /// lab is of no use then.
     pub fn restore(&mut self, pieces: impl IntoIterator<Item = Piece>) -> Result<(), String> {
         *self = Lab::new(self.options.clone());
+        let mut pieces = pieces.into_iter();
+        self.take_counters(pieces.next())?;
         let mut boards_done = 0;
         for piece in pieces {
             if let Piece::Machine { .. } = piece {
@@ -126,8 +128,19 @@ impl Lab {
             self.take_piece(piece, &mut boards_done)?;
         }
         self.end_machine(boards_done)?;
+        self.check_retired()?;
         self.derive();
         self.check()
+    }
+
+    /// The numbers come first: everything else is held against them.
+    fn take_counters(&mut self, first: Option<Piece>) -> Result<(), String> {
+        let Some(Piece::Counters { last_job, last_grant, accept, reason }) = first else {
+            return Err("it does not begin with the last numbers".to_owned());
+        };
+        (self.last_job, self.last_grant) = (last_job, last_grant);
+        self.service = Service { accept, reason };
+        Ok(())
     }
 
     /// All boards of the last machine must have been told of.
@@ -142,28 +155,18 @@ impl Lab {
 
     fn take_piece(&mut self, piece: Piece, boards_done: &mut u32) -> Result<(), String> {
         match piece {
-            Piece::Counters { last_job, last_grant, accept, reason } => {
-                (self.last_job, self.last_grant) = (last_job, last_grant);
-                self.service = Service { accept, reason };
-            }
-            Piece::Machine { spec } => {
-                spec.fault().map_or(Ok(()), Err)?;
-                self.machines.push(Machine::new(spec, Moment(0)));
-            }
-            Piece::Boards(runs) => {
-                let machine = self.machines.last_mut().ok_or("boards of no machine")?;
-                for run in runs {
-                    machine.restore_run(*boards_done, run)?;
-                    *boards_done += run.count;
-                }
-            }
+            Piece::Counters { .. } => return Err("the last numbers are there twice".to_owned()),
+            Piece::Machine { spec } => self.restore_machine(spec)?,
+            Piece::Boards(runs) => self.restore_runs(runs, boards_done)?,
             Piece::Board(words) => {
                 self.machines.last_mut().ok_or("a board of no machine")?.restore_words(words)?
             }
-            Piece::User { name, user } => drop(self.users.insert(name, user)),
+            Piece::User { name, user } => {
+                once(self.users.insert(name.clone(), user), || format!("user {name}"))?
+            }
             Piece::Session { key, record } => {
                 *self.sessions_of_user.entry(record.user.clone()).or_default() += 1;
-                self.sessions.insert(key, record);
+                once(self.sessions.insert(key, record), || format!("session {key:?}"))?
             }
             Piece::SessionsOver(over) => self.sessions_over.extend(over),
             Piece::Job(job) => self.restore_job(*job)?,
@@ -171,15 +174,34 @@ impl Lab {
             Piece::Order { id, open } => self.restore_order(id, open)?,
             Piece::Cooling { free_at, order, machine, boards } => {
                 self.check_boards_of(&machine, &boards)?;
-                self.due.cooled.insert((free_at, order), (machine, boards));
+                let before = self.due.cooled.insert((free_at, order), (machine, boards));
+                once(before, || format!("what cools down after order {order}"))?
             }
+        }
+        Ok(())
+    }
+
+    fn restore_machine(&mut self, spec: Arc<MachineSpec>) -> Result<(), String> {
+        once(self.machine(&spec.name), || format!("machine '{}'", spec.name))?;
+        spec.fault().map_or(Ok(()), Err)?;
+        self.machines.push(Machine::new(spec, Moment(0)));
+        Ok(())
+    }
+
+    fn restore_runs(&mut self, runs: Vec<BoardRun>, boards_done: &mut u32) -> Result<(), String> {
+        let machine = self.machines.last_mut().ok_or("boards of no machine")?;
+        for run in runs {
+            check_grant(run.grant, self.last_grant)?;
+            machine.restore_run(*boards_done, run)?;
+            *boards_done += run.count;
         }
         Ok(())
     }
 
     /// These boards must be boards of that machine.
     fn check_boards_of(&self, machine: &MachineName, boards: &[BoardIndex]) -> Result<(), String> {
-        let count = self.machine(machine).map_or(0, |machine| machine.spec.board_count());
+        let known = self.machine(machine).ok_or_else(|| format!("machine '{machine}' is not there"))?;
+        let count = known.spec.board_count();
         match boards.iter().all(|board| board.0 < count) {
             true => Ok(()),
             false => Err(format!("machine '{machine}' has {count} boards, and more are spoken of")),
@@ -188,30 +210,80 @@ impl Lab {
 
     fn restore_job(&mut self, job: Job) -> Result<(), String> {
         let id = job.id;
+        if id > self.last_job {
+            return Err(format!("job {id} comes after the last one, {}", self.last_job));
+        }
         if job.is_live() {
-            if let Some(loan) = job.live_loan() {
-                self.check_boards_of(&loan.machine, &loan.boards)?;
-                self.job_of_grant.insert(loan.grant, id);
-            }
+            self.restore_loan(&job)?;
             self.live.insert(id);
             *self.live_of_owner.entry(job.spec.owner.clone()).or_default() += 1;
             self.due.lapses.extend(job.lapses_at().map(|lapses_at| (lapses_at, id)));
             self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
         }
         *self.jobs_in_state.entry(job.state).or_default() += 1;
-        self.jobs.insert(id, job);
-        Ok(())
+        once(self.jobs.insert(id, job), || format!("job {id}"))
+    }
+
+    /// A live job waits, or it has a loan.
+    fn restore_loan(&mut self, job: &Job) -> Result<(), String> {
+        match (job.state, &job.loan) {
+            (JobState::Queued, None) => Ok(()),
+            (JobState::Power | JobState::Ready, Some(loan)) => {
+                self.check_boards_of(&loan.machine, &loan.boards)?;
+                check_grant(loan.grant, self.last_grant)?;
+                let before = self.job_of_grant.insert(loan.grant, job.id);
+                once(before, || format!("grant {}", loan.grant.0))
+            }
+            (state, _) => Err(format!("job {} is in state {} with the wrong loan", job.id, state.word())),
+        }
     }
 
     fn restore_order(&mut self, id: OrderId, open: Outstanding) -> Result<(), String> {
+        check_grant(id.grant, self.last_grant)?;
         self.check_boards_of(&open.machine, &open.boards)?;
-        self.check_boards_of(&open.machine, &open.failed.keys().copied().collect::<Vec<_>>())?;
-        match open.failed.is_empty() {
-            true => drop(self.due.orders.insert((open.deadline, id))),
-            false => drop(self.troubled.insert(id)),
+        let boards: BTreeSet<_> = open.boards.iter().collect();
+        let known = open.answered.iter().all(|board| boards.contains(board))
+            && open.failed.keys().all(|board| open.answered.contains(board));
+        if !known {
+            return Err(format!("other boards than those of order {id} answered it"));
         }
-        self.orders.insert(id, open);
-        Ok(())
+        if !self.is_awaited(id, &open) {
+            return Err(format!("nothing waits for order {id}"));
+        }
+        // A deadline that has passed already does no harm: consequences are drawn first, and close the order.
+        self.due.orders.insert((open.deadline, id));
+        if !open.failed.is_empty() {
+            self.troubled.insert(id);
+        }
+        once(self.orders.insert(id, open), || format!("order {id}"))
+    }
+
+    /// Whether the job or the board that an order is for knows of it.
+    fn is_awaited(&self, id: OrderId, open: &Outstanding) -> bool {
+        match &open.purpose {
+            Purpose::Switch { job, .. } => {
+                let loan = self.jobs.get(job).and_then(|job| job.live_loan());
+                loan.is_some_and(|loan| {
+                    loan.grant == id.grant && loan.next_step.checked_sub(1) == Some(id.step)
+                })
+            }
+            Purpose::Clean { .. } => true,
+            Purpose::Test => self.machine(&open.machine).is_some_and(|machine| {
+                let testing =
+                    |board| machine.troubles().get(board).is_some_and(|trouble| trouble.testing == Some(id));
+                open.boards.iter().all(testing)
+            }),
+        }
+    }
+
+    /// The jobs that are listed as ended are those that did, each once.
+    fn check_retired(&self) -> Result<(), String> {
+        let listed: BTreeSet<_> = self.retired.iter().collect();
+        let ended = self.jobs.values().filter(|job| !job.is_live()).map(|job| &job.id);
+        match listed.len() == self.retired.len() && ended.eq(listed) {
+            true => Ok(()),
+            false => Err("other jobs are listed as ended than those that did".to_owned()),
+        }
     }
 
     /// Makes anew what follows from the rest.
@@ -237,3 +309,22 @@ impl Lab {
         self.condemn_all();
     }
 }
+
+/// Refuses what is there already.
+fn once<T>(before: Option<T>, what: impl FnOnce() -> String) -> Result<(), String> {
+    match before {
+        None => Ok(()),
+        Some(_) => Err(format!("{} is there twice", what())),
+    }
+}
+
+/// No grant is from the future.
+fn check_grant(grant: Grant, last: Grant) -> Result<(), String> {
+    match grant <= last {
+        true => Ok(()),
+        false => Err(format!("grant {} comes after the last one, {}", grant.0, last.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -316,5 +316,13 @@ proptest! {
         let (mut lab, mut now) = (Lab::new(options), Moment(1_000_000));
         play(&mut lab, &mut now, &Trial::Wish(Caller::server(), Command::Configure(machines)));
         trials.iter().for_each(|trial| play(&mut lab, &mut now, trial));
+        let pieces = lab.pieces();
+        let mut again = lab.clone();
+        prop_assert_eq!(again.restore(pieces.clone()), Ok(()));
+        prop_assert_eq!(again.pieces(), pieces);
+        // After a restart both have heard the same signs of life, so both answer the same.
+        now = now.plus_ms(1);
+        prop_assert_eq!(again.resume(now), lab.resume(now));
+        prop_assert_eq!(answers(&again), answers(&lab));
     }
 }

@@ -21,6 +21,8 @@ macro_rules! fields {
     };
 }
 
+mod pieces;
+
 /// Writes the list of strategies, one for each variant, and the function that names a variant: a variant that is added
 /// and has no row here does not compile.
 macro_rules! variants {
