@@ -4,7 +4,7 @@
 use berth::clock::{Clock, Moment};
 use berth::config::Config;
 use berth::journal::MemoryJournal;
-use berth::server::{End, LogLevel, Server, ServerError, ServerHandle, Setup};
+use berth::server::{End, Listeners, LogLevel, Nobody, Server, ServerError, ServerHandle, Setup};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -88,6 +88,8 @@ impl House {
             log: Arc::new(Quiet),
             first_password: Some(secret.clone()),
             local_access: None,
+            listeners: Arc::new(Listeners::default()),
+            supervisor: Arc::new(Nobody),
         };
         let server = async_std::task::block_on(Server::open(setup)).expect("the house opens");
         std::fs::remove_file(secret).ok();
