@@ -49,7 +49,8 @@ pub struct House {
     served: Option<JoinHandle<Result<End, ServerError>>>,
 }
 
-struct Quiet;
+/// A log that nobody reads.
+pub struct Quiet;
 
 impl LogLevel for Quiet {
     fn level(&self) -> String {
