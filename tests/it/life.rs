@@ -447,7 +447,8 @@ fn a_restart_into_nothing_says_why() {
 #[test]
 fn an_end_for_good_overrules_a_restart() {
     let dir = Dir::new("overruled");
-    let (config, supervised) = (dir.file("config.toml", LAB), Supervised::at(&dir));
+    let config = dir.file("config.toml", &LAB.replace("stop_s = 60", "stop_s = 5"));
+    let supervised = Supervised::at(&dir);
     let mut serve = serve_command(&dir, &config);
     serve.env("NOTIFY_SOCKET", &supervised.name);
     let running = Running::spawn(&mut serve);
@@ -465,7 +466,7 @@ fn an_end_for_good_overrules_a_restart() {
 #[test]
 fn a_drain_is_bounded() {
     let dir = Dir::new("bounded");
-    let config = dir.file("config.toml", &LAB.replace("stop_s = 60", "stop_s = 0.2"));
+    let config = dir.file("config.toml", &LAB.replace("stop_s = 60", "stop_s = 1"));
     for signal in [Some(Signal::TERM), Some(Signal::INT), None] {
         let running = Running::spawn(&mut serve_command(&dir, &config));
         let address = listening(&running);
