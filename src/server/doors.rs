@@ -79,8 +79,14 @@ impl Listeners {
             (None, None) => return Ok(None),
         };
         if !held.own {
-            let (used, configured) = (held.listener.local_addr().ok(), listen.unwrap_or("nowhere"));
-            tracing::info!(door, ?used, configured, "listens on the socket that was handed over");
+            let used = held.listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+            let configured = listen.unwrap_or("nowhere");
+            tracing::info!(
+                door,
+                used,
+                configured,
+                "the socket that was handed over is used, not the configured address"
+            );
         }
         let listener = held.listener.try_clone().map_err(|error| error.to_string())?;
         self.held().insert(door, held);

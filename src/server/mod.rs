@@ -20,6 +20,9 @@
 //! 10. The connection renders the answers (`service::write_answer`), frames them (`wire::encode`) and sends all
 //!     it has to say in one write.
 //!
+//! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
+//! `supervisor` is told of each step.
+//!
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
 //! Read `house`, `desk`, `connection`, `conversation`, then the rest.

@@ -7,7 +7,7 @@ use crate::socket::{Socket, framed};
 use berth::clock::{Clock, Moment};
 use berth::config::Config;
 use berth::journal::{Journal, JournalError, MemoryJournal};
-use berth::lab::fact::Fact;
+use berth::lab::fact::{Event, Fact};
 use berth::server::{End, Life, Listeners, Server, Setup, Supervisor};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -246,24 +246,29 @@ impl Supervisor for Recorder {
     }
 }
 
-#[test]
-fn a_desk_that_is_stuck_gives_no_signs_of_life() {
-    let (tell, seen) = mpsc::channel();
-    let (release, go_on) = mpsc::channel();
-    let (stick, clock) = (Arc::new(AtomicBool::new(false)), Clock::moved(Moment(1_800_000_000_000)));
-    let sticky = Sticky { kept: MemoryJournal::default(), stick: stick.clone(), seen: tell.clone(), go_on };
+/// A server of this process that was opened and does not serve yet.
+fn opened(journal: Box<dyn Journal>, clock: Clock, tell: Sender<Seen>) -> Server {
     let setup = Setup {
         config: Config::load(Some(LAB), &[], &[]).expect("a configuration"),
         source: None,
-        journal: Box::new(sticky),
-        clock: clock.clone(),
+        journal,
+        clock,
         log: Arc::new(Quiet),
         first_password: None,
         local_access: None,
         listeners: Arc::new(Listeners::default()),
         supervisor: Arc::new(Recorder(tell)),
     };
-    let server = async_std::task::block_on(Server::open(setup)).expect("the server opens");
+    async_std::task::block_on(Server::open(setup)).expect("the server opens")
+}
+
+#[test]
+fn a_desk_that_is_stuck_gives_no_signs_of_life() {
+    let (tell, seen) = mpsc::channel();
+    let (release, go_on) = mpsc::channel();
+    let (stick, clock) = (Arc::new(AtomicBool::new(false)), Clock::moved(Moment(1_800_000_000_000)));
+    let sticky = Sticky { kept: MemoryJournal::default(), stick: stick.clone(), seen: tell.clone(), go_on };
+    let server = opened(Box::new(sticky), clock.clone(), tell);
     let (address, handle) = (server.native_address().expect("a door"), server.handle());
     let served = thread::spawn(move || async_std::task::block_on(server.serve()));
     let until = |wanted: fn(&Seen) -> bool| {
@@ -293,6 +298,31 @@ fn a_desk_that_is_stuck_gives_no_signs_of_life() {
     drop((reader, writer));
     assert_eq!(served.join().expect("no panic").expect("a good end"), End::Quit);
     drop(ticking);
+}
+
+/// A journal of so many facts of no consequence.
+struct Long(usize);
+
+impl Journal for Long {
+    fn replay(&mut self, take: &mut dyn FnMut(Fact)) -> Result<(), JournalError> {
+        let event = Event::ServiceSet { accept: true, by: "".into(), reason: "".into() };
+        (0..self.0).for_each(|_| take(Fact { at: Moment(1), event: event.clone() }));
+        Ok(())
+    }
+
+    fn append(&mut self, _facts: &[Fact]) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_long_replay_is_told_as_it_goes() {
+    let (tell, seen) = mpsc::channel();
+    let server = opened(Box::new(Long(250_000)), Clock::moved(Moment(2)), tell);
+    let told: Vec<_> = seen.try_iter().collect();
+    assert_eq!(told, [Seen::Told(Life::Replaying(100_000)), Seen::Told(Life::Replaying(200_000))]);
+    server.handle().end(End::Quit);
+    async_std::task::block_on(server.serve()).expect("a good end");
 }
 
 #[test]
@@ -489,10 +519,13 @@ fn a_second_signal_ends_at_once() {
         let mut serve = serve_command(&dir, &config);
         serve.env("NOTIFY_SOCKET", &supervised.name);
         let running = Running::spawn(&mut serve);
-        let waiting = ask_stuck_board(listening(&running));
+        let address = listening(&running);
+        let waiting = ask_stuck_board(address);
         assert!(supervised.next().starts_with("READY=1\n"));
         running.signal(signal);
         assert!(supervised.next().starts_with("STOPPING=1\n"));
+        // The door closes at once, however long good-bye takes.
+        while TcpStream::connect(address).is_ok() {}
         running.signal(signal);
         assert_eq!(running.ended(), status);
         drop(waiting);
