@@ -174,7 +174,7 @@ fn start(dir: &Path) -> Result<(), Box<dyn Error>> {
     let time = |what: &str| -> Result<EmbeddedJournal, Box<dyn Error>> {
         let begun = Instant::now();
         let (mut found, mut journal) = (Lab::new(Options::default()), EmbeddedJournal::open(dir)?);
-        replay_into(&mut journal, &mut found)?;
+        replay_into(&mut journal, &mut found, &mut |_| {})?;
         println!("start {what}: {:.3} s", begun.elapsed().as_secs_f64());
         if found.pieces() != lab.pieces() {
             return Err("the start found another lab".into());

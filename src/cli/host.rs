@@ -11,7 +11,7 @@ use crate::config::{self, Config, Flag};
 use crate::lab::command::Command;
 use crate::lab::refusal::Refusal;
 use crate::lab::view::{Query, View};
-use crate::server::{End, LocalAccess};
+use crate::server::{Listeners, LocalAccess};
 use crate::user::password::{self, Memory, Password};
 use crate::user::{Role, UserName};
 use clap::{Args, Subcommand};
@@ -104,12 +104,12 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
 }
 
 fn run(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+    let not_available = |msg| Failure::new(Exit::NotAvailable, msg);
+    // First of all, while every open file is one that was handed over.
+    let listeners = Listeners::inherited().map_err(not_available)?;
     // A configuration that is wrong is the fault of the command line; a port that is taken is not.
     origin.load().map_err(wrong)?;
-    match serve::serve(origin, opened).map_err(|msg| Failure::new(Exit::NotAvailable, msg))? {
-        End::Quit => Ok(()),
-        End::Restart => Err(Failure::new(Exit::NotAvailable, serve::restart())),
-    }
+    serve::serve(origin, listeners, opened).map_err(not_available)
 }
 
 /// Checks or prints a configuration.

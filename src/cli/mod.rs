@@ -17,6 +17,7 @@ pub mod exit;
 mod host;
 mod jobs;
 mod machines;
+mod notify;
 mod run;
 pub mod serve;
 mod shell;

@@ -1,19 +1,23 @@
 //! `berth serve` and `berth demo`: configuration, log, signals, and the server between them. Also what is done
 //! to a server's data while it does not run.
 
+use super::notify::NotifySocket;
 use crate::clock::Clock;
 use crate::config::{self, Config, Flag};
 use crate::journal::{EmbeddedJournal, Journal, JournalError, Keeping, replay_into};
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
-use crate::server::{ConfigSource, End, LogLevel, Server, ServerHandle, Setup};
+use crate::server::{
+    ConfigSource, End, Listeners, LogLevel, Nobody, Server, ServerHandle, Setup, Supervisor,
+};
 use async_std::task;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -63,10 +67,13 @@ fn read_text(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Serves until told to end. `opened` is called once, when the doors are open.
-pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, String> {
+/// Serves until told to end for good; an order to restart comes back only if that fails. `opened` is called once, when the
+/// doors are open.
+pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAddr)) -> Result<(), String> {
     let config = origin.load()?;
     let log = start_log(&config)?;
+    let signals = Arc::new(SignalsHeard::default());
+    SignalsHeard::watch(&signals).map_err(|error| error.to_string())?;
     raise_open_files(config.limits.connections_max);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -78,6 +85,7 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
         origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
     let password_file = config.data_dir.join(FIRST_PASSWORD_FILE);
     let data_dir = config.data_dir.clone();
+    let listeners = Arc::new(listeners);
     let setup = Setup {
         config,
         source,
@@ -86,17 +94,35 @@ pub fn serve(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<End, St
         log,
         first_password: Some(password_file.clone()),
         local_access: Some(data_dir),
+        listeners: listeners.clone(),
+        supervisor: supervisor(),
     };
-    task::block_on(async {
+    let end = task::block_on(async {
         let server = Server::open(setup).await.map_err(|error| error.to_string())?;
-        // Whoever reads that the doors are open may order the end at once.
-        watch_signals(server.handle()).map_err(|error| error.to_string())?;
+        // Whoever reads that the doors are open may order the end at once. There is one server only.
+        let _ = signals.server.set(server.handle());
         announce(&server, &password_file);
         if let Some(address) = server.native_address() {
             opened(address);
         }
         server.serve().await.map_err(|error| error.to_string())
-    })
+    })?;
+    match end {
+        End::Restart if !signals.ending.load(Ordering::Acquire) => Err(restart(&listeners)),
+        _ => Ok(()),
+    }
+}
+
+/// Whoever started us and wants to know how we do.
+fn supervisor() -> Arc<dyn Supervisor> {
+    match NotifySocket::from_environment() {
+        Ok(Some(socket)) => Arc::new(socket),
+        Ok(None) => Arc::new(Nobody),
+        Err(error) => {
+            tracing::warn!(%error, "NOTIFY_SOCKET cannot be used");
+            Arc::new(Nobody)
+        }
+    }
 }
 
 /// How the journal is kept.
@@ -116,36 +142,67 @@ fn announce(server: &Server, password_file: &Path) {
     }
 }
 
-/// Takes the place of this process with a fresh one of the same program and arguments; returns only if that fails.
-pub fn restart() -> String {
-    use std::os::unix::process::CommandExt;
+/// Takes the place of this process with a fresh one of the same program and arguments, which finds all doors still open;
+/// returns only if that fails.
+fn restart(listeners: &Listeners) -> String {
     let program = match std::env::current_exe() {
-        Ok(program) => program,
+        Ok(program) => replaced(program),
         Err(error) => return format!("the program cannot be found again: {error}"),
     };
-    std::process::Command::new(program).args(std::env::args_os().skip(1)).exec().to_string()
+    let mut next = std::process::Command::new(&program);
+    next.args(std::env::args_os().skip(1));
+    match listeners.hand_on(&mut next) {
+        // The sockets stay open until the other program has them.
+        Ok(_handed) => format!("{} cannot be started again: {}", program.display(), next.exec()),
+        Err(error) => format!("the sockets of the doors cannot be handed on: {error}"),
+    }
 }
 
-/// SIGTERM and SIGINT end the server, a second one at once; SIGHUP has it read its configuration again.
-fn watch_signals(handle: ServerHandle) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let ending = AtomicBool::new(false);
-    let watch = move || {
-        for signal in signals.forever() {
-            match signal {
-                SIGHUP => {
-                    if let Err(why) = task::block_on(handle.reload()) {
-                        tracing::error!(
-                            "the configuration was refused and the old one stays in force: {why}"
-                        );
-                    }
-                }
-                _ if ending.swap(true, Ordering::AcqRel) => std::process::exit(128 + signal),
-                _ => handle.end(End::Quit),
-            }
+/// Where a program is found whose file was replaced while it ran: the system says that the old one is deleted.
+fn replaced(program: PathBuf) -> PathBuf {
+    let now = program.to_str().and_then(|path| path.strip_suffix(" (deleted)"));
+    now.map(PathBuf::from).filter(|now| now.exists()).unwrap_or(program)
+}
+
+/// What signals do to a server: SIGTERM and SIGINT end it, a second one at once; SIGHUP has it read its configuration again.
+#[derive(Default)]
+struct SignalsHeard {
+    /// The server, once it is open.
+    server: OnceLock<ServerHandle>,
+    /// Whether one of them has ended it.
+    ending: AtomicBool,
+}
+
+impl SignalsHeard {
+    /// Hears signals from now on.
+    fn watch(heard: &Arc<SignalsHeard>) -> std::io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let heard = heard.clone();
+        let watch = move || signals.forever().for_each(|signal| heard.handle_signal(signal));
+        std::thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+    }
+
+    fn handle_signal(self: &Arc<SignalsHeard>, signal: i32) {
+        match self.server.get() {
+            _ if signal == SIGHUP => self.reload(),
+            Some(server) if !self.ending.swap(true, Ordering::AcqRel) => server.end(End::Quit),
+            // What was answered is kept already, and before the doors are open nothing was.
+            _ => std::process::exit(128 + signal),
         }
-    };
-    std::thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+    }
+
+    /// On a thread of its own: it may take long, or have to wait for the server to open, and an end must be heard meanwhile.
+    fn reload(self: &Arc<SignalsHeard>) {
+        let heard = self.clone();
+        let reload = move || {
+            if let Err(why) = task::block_on(heard.server.wait().reload()) {
+                tracing::error!("the configuration was refused and the old one stays in force: {why}");
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("reload".into()).spawn(reload) {
+            tracing::error!(%error, "the configuration was not read again");
+        }
+    }
 }
 
 /// Every connection is an open file: as many as are configured are asked of the system, beside a few of our own.
@@ -232,6 +289,6 @@ pub fn see_offline<T>(config: &Config, look: impl FnOnce(&Lab) -> T) -> Result<O
 
 fn replayed(journal: &mut EmbeddedJournal, config: &Config) -> Result<Lab, String> {
     let mut lab = Lab::new(config.lab_options());
-    replay_into(journal, &mut lab).map_err(|error| error.to_string())?;
+    replay_into(journal, &mut lab, &mut |_| {}).map_err(|error| error.to_string())?;
     Ok(lab)
 }

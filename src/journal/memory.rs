@@ -82,10 +82,6 @@ impl Journal for MemoryJournal {
         memory.counts.snapshots += 1;
     }
 
-    fn tend(&mut self, _now: Moment, _idle: bool) -> Result<Option<Moment>, JournalError> {
-        Ok(None)
-    }
-
     fn counts(&self) -> Counts {
         self.memory().counts
     }

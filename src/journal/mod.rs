@@ -28,19 +28,26 @@ pub trait Journal: Send {
     /// `Full` none is; after `Broken` only the next replay tells.
     fn append(&mut self, facts: &[Fact]) -> Result<(), JournalError>;
 
-    /// Whether so much has happened since the last snapshot that another one is worth its cost.
-    fn wants_snapshot(&self) -> bool;
+    /// Whether so much has happened since the last snapshot that another one is worth its cost. An engine without
+    /// snapshots never wants one.
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
 
     /// Begins to keep what is true after the last fact that was appended; `tend` carries on with it.
-    fn begin_snapshot(&mut self, now: Moment, pieces: Vec<Piece>);
+    fn begin_snapshot(&mut self, _now: Moment, _pieces: Vec<Piece>) {}
 
     /// Does a little of what can wait: a slice of a snapshot, of old history to be deleted, of the log to be copied.
     /// More of it when nobody waits (`idle`). Answers when it wants to be asked again; none for not before the next
     /// append. `Full` leaves everything as it was; `Broken` is as for `append`.
-    fn tend(&mut self, now: Moment, idle: bool) -> Result<Option<Moment>, JournalError>;
+    fn tend(&mut self, _now: Moment, _idle: bool) -> Result<Option<Moment>, JournalError> {
+        Ok(None)
+    }
 
     /// What was done since the start.
-    fn counts(&self) -> Counts;
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
 }
 
 /// One thing a journal hands over.
@@ -71,12 +78,19 @@ pub struct Counts {
     pub expired: u64,
 }
 
-/// Brings a lab to what a journal has kept.
-pub fn replay_into(journal: &mut dyn Journal, lab: &mut Lab) -> Result<(), JournalError> {
+/// Brings a lab to what a journal has kept. `tell` hears how many facts were replayed so far.
+pub fn replay_into(
+    journal: &mut dyn Journal,
+    lab: &mut Lab,
+    tell: &mut dyn FnMut(u64),
+) -> Result<(), JournalError> {
+    let mut facts = 0;
     journal.replay(&mut |kept| match kept {
         Kept::Snapshot(pieces) => lab.restore(pieces),
         Kept::Fact(fact) => {
             lab.apply(&fact);
+            facts += 1;
+            tell(facts);
             Ok(())
         }
     })

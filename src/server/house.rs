@@ -5,6 +5,7 @@ use super::bell::Bell;
 use super::desk::Counter;
 use super::hardware::Hardware;
 use super::hasher::Hasher;
+use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::error::{Code, Fault};
@@ -54,6 +55,8 @@ pub struct House {
     pub opened: Moment,
     /// How the level of the log is read and set.
     pub log: Arc<dyn LogLevel>,
+    /// Who is told how the house does.
+    pub supervisor: Arc<dyn Supervisor>,
     config: RwLock<Arc<Config>>,
     /// Where the configuration came from, to be read again.
     source: Option<ConfigSource>,
@@ -103,6 +106,8 @@ pub struct Parts {
     pub source: Option<ConfigSource>,
     /// The log.
     pub log: Arc<dyn LogLevel>,
+    /// Who is told how the house does.
+    pub supervisor: Arc<dyn Supervisor>,
 }
 
 impl House {
@@ -116,6 +121,7 @@ impl House {
             hasher: parts.hasher,
             lockout: Mutex::new(Lockout::new(lockout::Limits::DEFAULT)),
             log: parts.log,
+            supervisor: parts.supervisor,
             config: RwLock::new(Arc::new(parts.config)),
             source: parts.source,
             reloading: async_std::sync::Mutex::new(()),
@@ -245,15 +251,27 @@ impl House {
         }
     }
 
-    /// Begins to close: who waits is told, nobody new comes in. The first wish counts.
-    pub fn begin_end(&self, end: End) -> bool {
+    /// Begins to close: who waits is told, nobody new comes in. The first wish counts, but that an end for good
+    /// overrules a restart.
+    pub fn begin_end(&self, end: End) {
         let mut wish = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = wish.is_none();
-        if first {
-            *wish = Some(end);
-            self.closing.0.close();
+        if *wish == Some(end) || *wish == Some(End::Quit) {
+            return;
         }
-        first
+        *wish = Some(end);
+        self.supervisor.tell(&Life::Ending(end));
+        self.closing.0.close();
+    }
+
+    /// Tells the supervisor something that is of no use once the house closes.
+    pub fn tell_serving(&self, life: Life) {
+        self.unless_ending(|| self.supervisor.tell(&life));
+    }
+
+    /// Does something quick, unless the house closes; it does not begin to close meanwhile.
+    pub fn unless_ending<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
+        let wish = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        wish.is_none().then(act)
     }
 
     /// How the house is to end, once that is known.

@@ -20,6 +20,9 @@
 //! 10. The connection renders the answers (`service::write_answer`), frames them (`wire::encode`) and sends all
 //!     it has to say in one write.
 //!
+//! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
+//! `supervisor` is told of each step.
+//!
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
 //! Read `house`, `desk`, `connection`, `conversation`, then the rest.
@@ -32,6 +35,7 @@ pub mod house;
 
 mod connection;
 mod conversation;
+mod doors;
 mod errand;
 mod hardware;
 mod listener;
@@ -40,9 +44,12 @@ mod login;
 mod quick;
 mod reload;
 mod signs;
+mod supervisor;
 
+pub use doors::Listeners;
 pub use house::{ConfigSource, End, LogLevel};
 pub use local_access::LocalAccess;
+pub use supervisor::{Life, Nobody, Supervisor};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -59,7 +66,7 @@ use hardware::Hardware;
 use hasher::Hasher;
 use herald::Herald;
 use house::{House, Parts, Poke};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -80,7 +87,14 @@ pub struct Setup {
     pub first_password: Option<PathBuf>,
     /// The data directory, in which `LocalAccess` is written; none for no such access.
     pub local_access: Option<PathBuf>,
+    /// The sockets that were handed over, and in the end those of all open doors.
+    pub listeners: Arc<Listeners>,
+    /// Who is told how the server does.
+    pub supervisor: Arc<dyn Supervisor>,
 }
+
+/// How many facts are replayed between two words about it.
+const FACTS_TOLD: u64 = 100_000;
 
 /// A server that listens.
 pub struct Server {
@@ -92,6 +106,8 @@ pub struct Server {
     pub first_password: Option<String>,
     /// The file that lets those in who may read the data; gone with the server.
     local_access: Option<local_access::Granted>,
+    /// The sockets of all open doors, held open until it is known how the server ends.
+    listeners: Arc<Listeners>,
 }
 
 /// Why a server did not open, or did not end well.
@@ -109,8 +125,9 @@ impl std::error::Error for ServerError {}
 impl Server {
     /// Replays the journal, starts the desk and the controllers, and opens the doors.
     pub async fn open(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { config, source, mut journal, clock, log, first_password, local_access } = setup;
-        let mut lab = replayed(journal.as_mut(), &config)?;
+        let Setup { config, source, mut journal, clock, log, first_password, local_access, .. } = setup;
+        let (listeners, supervisor) = (setup.listeners, setup.supervisor);
+        let mut lab = replayed(journal.as_mut(), &config, supervisor.as_ref())?;
         let resumed = lab.resume(clock.now());
         let herald = Herald::new(crate::notice::Limits {
             watches_max: config.limits.watches_max,
@@ -125,7 +142,8 @@ impl Server {
         let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
         let machines = config.machines.clone();
         let listen = config.native.listen.clone();
-        let house = Arc::new(House::new(Parts { clock, counter, hardware, hasher, config, source, log }));
+        let parts = Parts { clock, counter, hardware, hasher, config, source, log, supervisor };
+        let house = Arc::new(House::new(parts));
         let desk = start_desk(desk, &house)?;
         let mut server = Server {
             house,
@@ -134,6 +152,7 @@ impl Server {
             desk,
             first_password: None,
             local_access: None,
+            listeners,
         };
         server.house.hardware.resume(resumed);
         server.configure(&machines).await?;
@@ -180,9 +199,8 @@ impl Server {
     }
 
     async fn open_native(&mut self, listen: Option<String>) -> Result<(), ServerError> {
-        let Some(listen) = listen else { return Ok(()) };
-        let listener =
-            TcpListener::bind(&listen).map_err(|error| ServerError(cannot_listen(&listen, &error)))?;
+        let listener = self.listeners.open("native", listen.as_deref()).map_err(ServerError)?;
+        let Some(listener) = listener else { return Ok(()) };
         self.address = listener.local_addr().ok();
         self.house.opened_at(self.address.iter().map(|address| ("native", address.to_string())).collect());
         let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
@@ -202,8 +220,12 @@ impl Server {
 
     /// Serves until somebody ends it; then says good-bye to everybody within a bound, and tells how it ended.
     pub async fn serve(self) -> Result<End, ServerError> {
+        self.house.supervisor.tell(&Life::Serving(self.house.listen().clone()));
+        let pulse = task::spawn(supervisor::pulse(self.house.clone()));
         self.house.closing().await;
-        let end = self.house.end().unwrap_or(End::Quit);
+        if self.house.end() != Some(End::Restart) {
+            self.listeners.close();
+        }
         self.house.poke_all(Poke::Close, None);
         let stop_ms = self.house.config().limits.stop_ms;
         let until = self.house.clock.now().plus_ms(stop_ms);
@@ -218,6 +240,8 @@ impl Server {
         for door in self.doors {
             door.await;
         }
+        let end = self.house.end().unwrap_or(End::Quit);
+        pulse.cancel().await;
         self.house.counter.tell(News::Stop);
         let kept =
             self.desk.join().map_err(|_| ServerError("the desk panicked; the log says why".to_owned()))?;
@@ -248,9 +272,17 @@ impl ServerHandle {
 }
 
 /// The lab as the journal has it.
-fn replayed(journal: &mut dyn Journal, config: &Config) -> Result<Lab, ServerError> {
+fn replayed(
+    journal: &mut dyn Journal,
+    config: &Config,
+    supervisor: &dyn Supervisor,
+) -> Result<Lab, ServerError> {
     let mut lab = Lab::new(config.lab_options());
-    let taken = replay_into(journal, &mut lab);
+    let taken = replay_into(journal, &mut lab, &mut |facts| {
+        if facts % FACTS_TOLD == 0 {
+            supervisor.tell(&Life::Replaying(facts));
+        }
+    });
     taken.map(|()| lab).map_err(|error| ServerError(error.to_string()))
 }
 
@@ -274,22 +306,10 @@ struct Closes(Arc<House>);
 
 impl Drop for Closes {
     fn drop(&mut self) {
-        self.0.begin_end(End::Quit);
+        if self.0.end().is_none() {
+            self.0.begin_end(End::Quit);
+        }
     }
-}
-
-/// Why a door did not open, and what to do about it.
-fn cannot_listen(listen: &str, error: &std::io::Error) -> String {
-    let hint = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "; another program listens there: end it, or choose another address with --listen"
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need a privilege: choose another with --listen"
-        }
-        _ => "",
-    };
-    format!("native.listen = {listen}: {error}{hint}")
 }
 
 /// Writes a secret that only its owner may read.

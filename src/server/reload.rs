@@ -2,6 +2,7 @@
 
 use super::desk::News;
 use super::house::House;
+use super::supervisor::Life;
 use crate::config::{self, Config};
 use crate::error::{Code, Fault};
 use crate::lab::command::{Caller, Command};
@@ -11,6 +12,13 @@ use std::sync::Arc;
 pub async fn reload(house: &Arc<House>) -> Result<Vec<String>, Fault> {
     // Two at once could leave the lab by one file and the rest by another.
     let _one_at_a_time = house.reloading.lock().await;
+    house.tell_serving(Life::Reloading);
+    let came = read_again(house).await;
+    house.tell_serving(Life::Reloaded(came.as_ref().map(drop).map_err(|fault| fault.msg.clone())));
+    came
+}
+
+async fn read_again(house: &Arc<House>) -> Result<Vec<String>, Fault> {
     let new = house.read_config().map_err(refused)?;
     let old = house.config();
     let changes: Vec<_> = config::changes(&old, &new).into_iter().map(|change| change.sentence).collect();

@@ -4,7 +4,7 @@
 use berth::clock::{Clock, Moment};
 use berth::config::Config;
 use berth::journal::MemoryJournal;
-use berth::server::{End, LogLevel, Server, ServerError, ServerHandle, Setup};
+use berth::server::{End, Listeners, LogLevel, Nobody, Server, ServerError, ServerHandle, Setup};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,7 +49,8 @@ pub struct House {
     served: Option<JoinHandle<Result<End, ServerError>>>,
 }
 
-struct Quiet;
+/// A log that nobody reads.
+pub struct Quiet;
 
 impl LogLevel for Quiet {
     fn level(&self) -> String {
@@ -88,6 +89,8 @@ impl House {
             log: Arc::new(Quiet),
             first_password: Some(secret.clone()),
             local_access: None,
+            listeners: Arc::new(Listeners::default()),
+            supervisor: Arc::new(Nobody),
         };
         let server = async_std::task::block_on(Server::open(setup)).expect("the house opens");
         std::fs::remove_file(secret).ok();

@@ -22,7 +22,8 @@ pub fn command(args: &[&str]) -> Command {
     heed_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("BERTH_") {
+        let text = name.to_string_lossy();
+        if ["BERTH_", "LISTEN_", "NOTIFY_", "WATCHDOG_"].iter().any(|prefix| text.starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -83,12 +84,22 @@ impl Running {
         Running::spawn(&mut command)
     }
 
-    /// Starts it.
+    /// Starts it, with an input that stays open.
     pub fn spawn(command: &mut Command) -> Running {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::spawn_on(command, Stdio::piped())
+    }
+
+    /// Starts it on this input.
+    pub fn spawn_on(command: &mut Command, input: Stdio) -> Running {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         Running { stdin: child.stdin.take(), child, out, err }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The next line of its output.

@@ -67,7 +67,8 @@ impl Story {
     /// What a start finds is what was.
     fn check(dir: &Path, lab: &Lab) {
         let mut found = Lab::new(Options::default());
-        super::super::super::replay_into(&mut EmbeddedJournal::open(dir).unwrap(), &mut found).unwrap();
+        super::super::super::replay_into(&mut EmbeddedJournal::open(dir).unwrap(), &mut found, &mut |_| {})
+            .unwrap();
         assert_eq!(found.pieces(), lab.pieces());
     }
 }
