@@ -5,7 +5,7 @@
 //! All that is due on a socket leaves in one write. A last answer that is, but for its session, the same bytes as one that
 //! was read in full before needs no second reading; any other is read as any client would.
 
-use super::line::{Flight, Line};
+use super::line::{Answer, Flight, Line};
 use super::mix::Step;
 use super::pace::Pace;
 use super::script::{PerStep, Script, Sheet, StepAt};
@@ -268,7 +268,7 @@ impl Crew {
             let (used, answer) = self.lines[at].feed(rest);
             rest = &rest[used..];
             if let Some(answer) = answer {
-                let (body, bytes) = answer?;
+                let Answer { body, bytes } = answer?;
                 self.hear(at, &body, bytes, now)?;
             }
         }

@@ -27,6 +27,14 @@ pub struct Flight {
     pub counted: bool,
 }
 
+/// A message that came.
+pub struct Answer {
+    /// Its text.
+    pub body: Body,
+    /// Its bytes on the wire.
+    pub bytes: u64,
+}
+
 /// See above.
 pub struct Line {
     /// The socket.
@@ -43,9 +51,9 @@ pub struct Line {
     pub dirty: bool,
     /// Whether it broke.
     pub lost: bool,
-    /// Bytes of the present answer so far.
-    pub answer_bytes: u64,
     unframer: Unframer,
+    /// Bytes of the present answer so far.
+    answer_bytes: u64,
     out: Vec<u8>,
     sent: usize,
 }
@@ -64,8 +72,8 @@ impl Line {
             blocked: false,
             dirty: false,
             lost: false,
-            answer_bytes: 0,
             unframer: Unframer::new(FrameLimits::default()),
+            answer_bytes: 0,
             out: Vec::new(),
             sent: 0,
         };
@@ -113,15 +121,15 @@ impl Line {
         }
     }
 
-    /// Takes bytes from the socket's input: how many were used, and the answer they completed with its size.
-    pub fn feed(&mut self, input: &[u8]) -> (usize, Option<Result<(Body, u64), String>>) {
+    /// Takes bytes from the socket's input: how many were used, and the answer they completed, or what is wrong with it.
+    pub fn feed(&mut self, input: &[u8]) -> (usize, Option<Result<Answer, String>>) {
         let (used, frame) = self.unframer.feed(input);
         self.answer_bytes += used as u64;
-        let sized = frame.map(|frame| {
+        let answer = frame.map(|frame| {
             let bytes = std::mem::take(&mut self.answer_bytes);
-            frame.map(|body| (body, bytes)).map_err(|error| error.to_string())
+            frame.map(|body| Answer { body, bytes }).map_err(|error| error.to_string())
         });
-        (used, sized)
+        (used, answer)
     }
 
     /// Where messages are appended that are to be sent.

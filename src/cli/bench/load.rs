@@ -65,15 +65,15 @@ impl Loaded {
 /// Loads a server until the plan is fulfilled or `stop` is set.
 pub fn load(address: &str, plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Loaded, Failure> {
     let address = resolve(address, plan.timeout)?;
-    let (mut lines, sessions) = open_lines(address, plan)?;
+    let (lines, sessions) = open_lines(address, plan)?;
     let script = Arc::new(Script::new(plan.mix, &plan.credentials, &plan.job, plan.batch));
     let threads = plan.threads.min(lines.len());
-    let share = lines.len().div_ceil(threads);
+    let mut shares: Vec<Vec<Line>> = (0..threads).map(|_| Vec::new()).collect();
+    lines.into_iter().enumerate().for_each(|(at, line)| shares[at % threads].push(line));
     let mut crews = Vec::new();
-    for thread in 0..threads {
-        let mine: Vec<Line> = lines.drain(..share.min(lines.len())).collect();
+    for (thread, share) in shares.into_iter().enumerate() {
         let pace = Pace::new(plan.amount, plan.rate, thread as u64, threads as u64);
-        let crew = crew(&script, mine, &sessions, plan.depth, pace, stop.clone());
+        let crew = crew(&script, share, &sessions, plan.depth, pace, stop.clone());
         crews.push(crew.map_err(no_load)?);
     }
     let tally = work(crews, script.len()).map_err(no_load)?;
