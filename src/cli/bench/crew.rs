@@ -144,7 +144,8 @@ impl Crew {
 
     /// Waits for sockets, or for the next moment something is due and there is a place for it.
     fn wait(&mut self, now: u64, events: &mut Vec<Event>) -> io::Result<()> {
-        if let (Some(next), false) = (self.pace.next_ns(), self.idle.is_empty()) {
+        let has_place = !self.idle.is_empty() && !self.is_over(now);
+        if let Some(next) = self.pace.next_ns().filter(|_| has_place) {
             self.wake_in(next.saturating_sub(now).max(1))?;
         }
         events.clear();
@@ -280,9 +281,7 @@ impl Crew {
         let Some(flight) = self.lines[at].flights.front().copied() else {
             return Err("the server said something nobody asked for".to_owned());
         };
-        let last = self.script.next(flight.step).is_none();
-        let known = self.known.at(flight.step);
-        if last && known.calls == flight.calls && known.rest == after_session(body) {
+        if self.knows(flight, body) {
             self.land(at, flight, bytes, now);
             self.finish(at, flight, flight.calls, now);
             return Ok(());
@@ -293,29 +292,40 @@ impl Crew {
         self.land(at, flight, bytes, now);
         if let Some(refusal) = &heard.error {
             self.fail(flight, flight.calls, refusal);
-            self.idle.push_back(at);
-            return Ok(());
         }
         for refusal in entries.iter().filter_map(|entry| entry.error.as_ref()) {
             self.fail(flight, 1, refusal);
         }
         let mut results: Vec<&str> =
             entries.iter().filter(|entry| entry.error.is_none()).map(|entry| entry.data.get()).collect();
-        if step.is_alone() {
+        if step.is_alone() && heard.error.is_none() {
             results.push(&heard.session);
+        }
+        if results.len() as u64 == flight.calls {
+            self.remember(flight, body);
         }
         match self.script.next(flight.step) {
             _ if results.is_empty() => self.idle.push_back(at),
             Some(next) => self.go_on(at, flight, next, &results, now),
-            None => {
-                if results.len() as u64 == flight.calls {
-                    let rest = after_session(body).to_vec();
-                    *self.known.at(flight.step) = Known { calls: flight.calls, rest };
-                }
-                self.finish(at, flight, results.len() as u64, now);
-            }
+            None => self.finish(at, flight, results.len() as u64, now),
         }
         Ok(())
+    }
+
+    /// Whether an answer is the last of its work and was read before.
+    fn knows(&mut self, flight: Flight, body: &[u8]) -> bool {
+        let known = self.known.at(flight.step);
+        known.calls == flight.calls && known.rest == after_session(body)
+    }
+
+    /// Keeps an answer that was good, if nothing in it is needed to go on.
+    fn remember(&mut self, flight: Flight, body: &[u8]) {
+        if self.script.next(flight.step).is_none() {
+            let known = self.known.at(flight.step);
+            known.calls = flight.calls;
+            known.rest.clear();
+            known.rest.extend_from_slice(after_session(body));
+        }
     }
 
     /// Notes that a message was answered.
