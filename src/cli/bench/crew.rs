@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
 /// So long at most it goes unnoticed that somebody wants an end.
 const LOOK_UP: Duration = Duration::from_millis(50);
-/// How long answers are waited for when nothing more is begun.
+/// How long answers are waited for, and late operations still begun, when the time is over.
 const LAST_ANSWER_MAX: Duration = Duration::from_secs(15);
 /// The timer's place among the sockets.
 const TIMER: u64 = u64::MAX;
@@ -113,9 +113,10 @@ impl Crew {
         loop {
             let now = self.now();
             self.begin_due(now);
-            if self.is_over(now) {
+            let over = self.is_over(now);
+            if over || self.pace.is_past(now) {
                 let waited = now - *over_since.get_or_insert(now);
-                if self.in_flight == 0 || waited > LAST_ANSWER_MAX.as_nanos() as u64 {
+                if (over && self.in_flight == 0) || waited > LAST_ANSWER_MAX.as_nanos() as u64 {
                     break;
                 }
             }

@@ -65,6 +65,11 @@ impl Pace {
         self.left == 0 || self.next_ns().unwrap_or(now_ns) >= self.until_ns
     }
 
+    /// Whether the time is over; what is late may still be begun.
+    pub fn is_past(&self, now_ns: u64) -> bool {
+        now_ns >= self.until_ns
+    }
+
     /// The next moment an operation is due; none when there is no rate.
     pub fn next_ns(&self) -> Option<u64> {
         self.interval_ns.map(|interval| (self.used as f64 * interval) as u64)
@@ -118,6 +123,7 @@ mod tests {
         let late: Vec<_> = std::iter::from_fn(|| pace.claim(350, 1)).map(|due| due.at_ns).collect();
         assert_eq!(late, [100, 200, 300]);
         assert_eq!(pace.late(1050), 7);
+        assert!(pace.is_past(1100) && !pace.is_over(1100), "what is late is still begun");
         assert_eq!(pace.claim(5000, 100).map(|due| due.at_ns), Some(400));
         assert!(pace.is_over(5000) && pace.late(5000) == 0);
     }
