@@ -6,9 +6,10 @@
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
 //! `answers`, `size`, `span` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `boards`, `machines`, `watch`, `call`, `users`, `serve`, `shell`. Deliberately not here: what a command means.
+//! `jobs`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
+mod bench;
 mod boards;
 mod call;
 mod context;
@@ -76,6 +77,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Call any function of the server.
     Call(call::CallArgs),
+    /// Load the server and print how it bears it.
+    Bench(bench::BenchArgs),
     /// Say who may come in.
     User(users::UserArgs),
     /// Check or print a configuration.
@@ -114,6 +117,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::WhereIs(args) => machines::where_is(context, args),
         Command::Watch(args) => watch::watch(context, args),
         Command::Call(args) => call::call(context, args),
+        Command::Bench(args) => bench::bench(context, args),
         Command::User(args) => users::users(context, args),
         Command::Config(args) => host::config(context, args),
         Command::Completions(args) => shell::completions(context, args),

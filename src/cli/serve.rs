@@ -74,7 +74,14 @@ pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAd
     let log = start_log(&config)?;
     let signals = Arc::new(SignalsHeard::default());
     SignalsHeard::watch(&signals).map_err(|error| error.to_string())?;
-    raise_open_files(config.limits.connections_max);
+    let files = raise_open_files(config.limits.connections_max);
+    if !files.suffice() {
+        tracing::warn!(
+            wanted = files.wanted,
+            allowed = files.allowed,
+            "the system allows fewer open files than limits.connections_max needs"
+        );
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -205,20 +212,30 @@ impl SignalsHeard {
     }
 }
 
-/// Every connection is an open file: as many as are configured are asked of the system, beside a few of our own.
-fn raise_open_files(connections_max: usize) {
+/// Every connection is an open file: as many are asked of the system, beside a few of our own. Tells how many it allows.
+pub(super) fn raise_open_files(connections_max: usize) -> OpenFiles {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let wanted = connections_max as u64 + OWN_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = maximum.map_or(wanted, |maximum| wanted.min(maximum));
     let raised = current.is_none_or(|current| current >= allowed)
         || setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
-    if !raised || allowed < wanted {
-        tracing::warn!(
-            wanted,
-            allowed,
-            "the system allows fewer open files than limits.connections_max needs"
-        );
+    let allowed = if raised { allowed } else { current.unwrap_or(allowed) };
+    OpenFiles { wanted, allowed }
+}
+
+/// How many open files there may be.
+pub(super) struct OpenFiles {
+    /// So many are needed for all connections.
+    pub wanted: u64,
+    /// So many the system allows of these.
+    pub allowed: u64,
+}
+
+impl OpenFiles {
+    /// Whether there may be enough.
+    pub fn suffice(&self) -> bool {
+        self.allowed >= self.wanted
     }
 }
 

@@ -66,8 +66,9 @@ pub struct Connection {
     ordered: FuturesOrdered<Later>,
     /// Answers that take time and carry an id, so that they may leave as they come.
     unordered: FuturesUnordered<Later>,
-    /// A hand-shake that is being checked; nothing after it is looked at before it is over.
-    barrier: Option<Later>,
+    /// A hand-shake that is being checked; nothing after it is looked at before it is over. One that carries an id may
+    /// leave before the answers that wait.
+    barrier: Option<(bool, Later)>,
     /// The last read left the socket empty.
     drained: bool,
     /// The last write left the socket full.
@@ -192,15 +193,16 @@ impl Connection {
 
     /// Collects answers that took time.
     fn take_answers(&mut self, cx: &mut Context<'_>) {
-        let checked = self.barrier.as_mut().map(|barrier| barrier.as_mut().poll(cx));
-        if let Some(Poll::Ready(answer)) = checked {
-            self.barrier = None;
-            self.conversation.finish(answer, &mut self.out);
-            self.set_frame_deadline();
-        }
         while !self.ordered.is_empty() {
             let Poll::Ready(Some(answer)) = Pin::new(&mut self.ordered).poll_next(cx) else { break };
             self.conversation.finish(answer, &mut self.out);
+        }
+        let in_turn = self.ordered.is_empty();
+        let barrier = self.barrier.as_mut().filter(|(has_id, _)| *has_id || in_turn);
+        if let Some(Poll::Ready(answer)) = barrier.map(|(_, answer)| answer.as_mut().poll(cx)) {
+            self.barrier = None;
+            self.conversation.finish(answer, &mut self.out);
+            self.set_frame_deadline();
         }
         while !self.unordered.is_empty() {
             let Poll::Ready(Some(answer)) = Pin::new(&mut self.unordered).poll_next(cx) else { break };
@@ -415,7 +417,7 @@ impl Connection {
             }
             Handled::Later { has_id: true, answer } => self.unordered.push(answer),
             Handled::Later { has_id: false, answer } => self.ordered.push_back(answer),
-            Handled::Handshake(answer) => self.barrier = Some(answer),
+            Handled::Handshake { has_id, answer } => self.barrier = Some((has_id, answer)),
             Handled::Quit => self.bid_farewell(),
         }
     }

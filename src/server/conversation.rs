@@ -68,7 +68,12 @@ pub enum Handled {
         answer: Later,
     },
     /// It is a hand-shake that is being checked: nothing else is taken before it is over.
-    Handshake(Later),
+    Handshake {
+        /// Whether it carries an id.
+        has_id: bool,
+        /// The answer.
+        answer: Later,
+    },
     /// It ended the server; its answer is in the buffer.
     Quit,
 }
@@ -230,7 +235,7 @@ impl Conversation {
             }
         };
         self.wants_notices = message.caps.iter().any(|cap| cap == CAP_NOTICES);
-        Handled::Handshake(self.shake_hands(claim, message, config))
+        Handled::Handshake { has_id: message.id.is_some(), answer: self.shake_hands(claim, message, config) }
     }
 
     fn shake_hands(&self, claim: Claim, message: &Message<'_>, config: &Arc<Config>) -> Later {

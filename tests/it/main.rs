@@ -1,5 +1,6 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
+mod bench;
 mod cli;
 mod client;
 mod commands;

@@ -14,7 +14,7 @@
 
 mod loan;
 mod program;
-mod signals;
+pub(super) mod signals;
 mod substitute;
 
 use super::answers::JobMachine;
