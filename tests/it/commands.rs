@@ -5,7 +5,7 @@ use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
 use berth::clock::Moment;
 use berth::lab::command::{Caller, Command};
-use berth::lab::fact::{Grant, JobId, Mark, OrderId, SessionEnd, SessionKey};
+use berth::lab::fact::{Fact, Grant, JobId, Mark, OrderId, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, JobState, Want};
 use berth::lab::machine::{MachineSpec, Physical, PlaceRule, Places, Shape, TriadsSpec};
 use berth::lab::view::{BoardAddress, BoardFilter, JobFilter, Query, Whereabouts};
@@ -267,37 +267,58 @@ fn answers(lab: &Lab) -> String {
 /// The most facts that may follow from one trial.
 const FACTS_MAX: usize = 1000;
 
-fn settle(lab: &mut Lab, now: Moment) {
-    let mut count = 0;
-    while let Some(fact) = lab.settle(now) {
-        lab.apply(&fact);
-        lab.react(&fact);
-        count += 1;
-        assert!(count < FACTS_MAX, "no rest: {fact:?}");
-    }
+/// A lab, one that only hears its facts, as a restart does, and the present.
+struct Stage {
+    lab: Lab,
+    heard: Lab,
+    now: Moment,
 }
 
-fn play(lab: &mut Lab, now: &mut Moment, trial: &Trial) {
-    match trial {
-        Trial::Wish(caller, command) => match lab.decide(*now, caller, command) {
-            Ok(facts) => facts.iter().for_each(|fact| {
-                lab.apply(fact);
-                lab.react(fact);
-            }),
-            Err(refusal) => {
-                let before = answers(lab);
-                settle(lab, *now);
-                assert_eq!(before, answers(lab), "refused, and something changed: {refusal:?}");
-                assert!(!refusal.fault().msg.is_empty());
-            }
-        },
-        Trial::Ask(query) => drop(lab.see(query)),
-        Trial::Consult(caller, address) => drop(lab.consult(caller, address)),
-        Trial::Note(job, at) => lab.note(&[(*job, *at)]),
-        Trial::Wait(ms) => *now = now.plus_ms(*ms),
+impl Stage {
+    fn apply(&mut self, fact: &Fact) {
+        self.lab.apply(fact);
+        self.lab.react(fact);
+        self.heard.apply(fact);
     }
-    settle(lab, *now);
-    lab.check().expect("the lab holds together");
+
+    fn settle(&mut self) {
+        let mut count = 0;
+        while let Some(fact) = self.lab.settle(self.now) {
+            self.apply(&fact);
+            count += 1;
+            assert!(count < FACTS_MAX, "no rest: {fact:?}");
+        }
+    }
+
+    fn play(&mut self, trial: &Trial) {
+        match trial {
+            Trial::Wish(caller, command) => match self.lab.decide(self.now, caller, command) {
+                Ok(facts) => facts.iter().for_each(|fact| self.apply(fact)),
+                Err(refusal) => {
+                    let before = answers(&self.lab);
+                    self.settle();
+                    assert_eq!(before, answers(&self.lab), "refused, and something changed: {refusal:?}");
+                    assert!(!refusal.fault().msg.is_empty());
+                }
+            },
+            Trial::Ask(query) => drop(self.lab.see(query)),
+            Trial::Consult(caller, address) => drop(self.lab.consult(caller, address)),
+            Trial::Note(job, at) => self.lab.note(&[(*job, *at)]),
+            Trial::Wait(ms) => self.now = self.now.plus_ms(*ms),
+        }
+        self.settle();
+        self.lab.check().expect("the lab holds together");
+    }
+
+    /// A restart that puts the lab together of its pieces ends where one that hears all facts does.
+    fn restart(mut self) {
+        let pieces = self.lab.pieces();
+        assert_eq!(self.heard.pieces(), pieces);
+        assert_eq!(self.lab.restore(pieces.clone()), Ok(()));
+        assert_eq!(self.lab.pieces(), pieces);
+        assert_eq!(self.lab.resume(self.now), self.heard.resume(self.now));
+        assert_eq!(answers(&self.lab), answers(&self.heard));
+    }
 }
 
 proptest! {
@@ -313,16 +334,10 @@ proptest! {
             true => Options { retired_jobs_max: 0, jobs_max: 4, users_max: 1, sessions_per_user_max: 1, ..Options::default() },
             false => Options::default(),
         };
-        let (mut lab, mut now) = (Lab::new(options), Moment(1_000_000));
-        play(&mut lab, &mut now, &Trial::Wish(Caller::server(), Command::Configure(machines)));
-        trials.iter().for_each(|trial| play(&mut lab, &mut now, trial));
-        let pieces = lab.pieces();
-        let mut again = lab.clone();
-        prop_assert_eq!(again.restore(pieces.clone()), Ok(()));
-        prop_assert_eq!(again.pieces(), pieces);
-        // After a restart both have heard the same signs of life, so both answer the same.
-        now = now.plus_ms(1);
-        prop_assert_eq!(again.resume(now), lab.resume(now));
-        prop_assert_eq!(answers(&again), answers(&lab));
+        let (lab, heard) = (Lab::new(options.clone()), Lab::new(options));
+        let mut stage = Stage { lab, heard, now: Moment(1_000_000) };
+        stage.play(&Trial::Wish(Caller::server(), Command::Configure(machines)));
+        trials.iter().for_each(|trial| stage.play(trial));
+        stage.restart();
     }
 }
