@@ -3,12 +3,14 @@
 mod cli;
 mod client;
 mod commands;
+mod crash;
 mod doors;
 mod fake_server;
 mod house;
 mod program;
 mod run;
 mod scripts;
+mod served;
 mod simulator;
 mod socket;
 mod tidy;
