@@ -8,7 +8,7 @@
 //!   CALLS END FAULT [after N]
 //!   CALLS: write (write, pwrite, pwrite64), sync (fsync, fdatasync), truncate (ftruncate, ftruncate64), any
 //!   END:   the end of the file's name, or *
-//!   FAULT: ENOSPC, EIO: the call fails so                  KILL: the process is killed before the call
+//!   FAULT: ENOSPC, EDQUOT, EIO: the call fails so           KILL: the process is killed before the call
 //!          SHORT: half is written, and the call says so    TORN: half is written, then the process is killed
 //!   N:     so many calls that fit are let through first, counted since the process began or the line changed
 //! ```
@@ -30,6 +30,8 @@ const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
 const EIO: c_int = 5;
 /// No space left on device.
 const ENOSPC: c_int = 28;
+/// Quota exceeded.
+const EDQUOT: c_int = 122;
 /// The signal that cannot be caught.
 const SIGKILL: c_int = 9;
 
@@ -96,6 +98,7 @@ fn fault(calls: &str, fd: c_int) -> Option<Fault> {
     match fault {
         "EIO" => Some(Fault::Fails(EIO)),
         "ENOSPC" => Some(Fault::Fails(ENOSPC)),
+        "EDQUOT" => Some(Fault::Fails(EDQUOT)),
         "SHORT" => Some(Fault::Short),
         "TORN" => Some(Fault::Torn),
         "KILL" => Some(Fault::Kill),

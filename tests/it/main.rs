@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod doors;
 mod fake_server;
+mod faults;
 mod house;
 mod program;
 mod run;
