@@ -82,7 +82,7 @@ fn ends(log: &[u8]) -> Vec<usize> {
 
 /// What a start on these two files finds.
 fn read(file: &[u8], log: &[u8]) -> Result<Vec<Fact>, JournalError> {
-    let place = Place::new(LAB);
+    let place = Place::in_memory(LAB);
     put(&place, file, log);
     facts_of(&place.data())
 }
