@@ -14,6 +14,7 @@ mod patron;
 
 use crate::served::{KILLED, PATIENCE, Place, Served};
 use crate::simulator::chance::Chance;
+use crate::simulator::number_of;
 use auditor::Auditor;
 use ledger::Ledger;
 use rustix::process::Signal;
@@ -95,10 +96,6 @@ impl Figures {
     }
 }
 
-fn number_of(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_however_often_the_server_is_killed() {
     let (kills, begun) = (number_of("BERTH_KILLS").unwrap_or(KILLS), Instant::now());
@@ -116,7 +113,8 @@ fn nothing_acknowledged_is_lost_however_often_the_server_is_killed() {
         });
     }
     println!("{figures:#?} in {:?}", begun.elapsed());
-    assert!(figures.acknowledged > 5 * kills, "they had hardly anything to do: {figures:?}");
+    // Few kills may all come before anybody has come in.
+    assert!(kills < KILLS || figures.acknowledged > 5 * kills, "they had hardly anything to do: {figures:?}");
 }
 
 /// One journal, from its first start to its last stop.

@@ -39,22 +39,22 @@ pub struct Place {
 impl Place {
     /// An empty one with this configuration.
     pub fn new(config: &str) -> Place {
-        Place::below(&std::env::temp_dir(), config)
+        Place::below(&std::env::temp_dir(), config).expect("a new directory")
     }
 
     /// The same in memory if the system has room there: for many that are read once, and need no real disk.
     pub fn in_memory(config: &str) -> Place {
-        let memory = Path::new("/dev/shm");
-        if memory.is_dir() { Place::below(memory, config) } else { Place::new(config) }
+        Place::below(Path::new("/dev/shm"), config).unwrap_or_else(|_| Place::new(config))
     }
 
-    fn below(folder: &Path, config: &str) -> Place {
+    fn below(folder: &Path, config: &str) -> std::io::Result<Place> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let root = folder.join(format!("berth-served-{}-{number}", std::process::id()));
-        std::fs::create_dir(&root).expect("a new directory");
-        std::fs::write(root.join("berth.toml"), config).expect("a configuration");
-        Place { root }
+        std::fs::create_dir(&root)?;
+        let place = Place { root };
+        std::fs::write(place.path("berth.toml"), config)?;
+        Ok(place)
     }
 
     /// A file beside the data.

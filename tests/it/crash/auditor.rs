@@ -164,7 +164,12 @@ impl Auditor {
             Wish::DeleteUser { user } => !shown.users.contains_key(user),
             Wish::Open { name, .. } => shown.sessions.contains_key(name),
             Wish::End { name, .. } => !shown.sessions.contains_key(name),
-            Wish::SetPassword { user, password } => self.log_in(served, ledger, user, password).is_ok(),
+            Wish::SetPassword { user, password } => {
+                let kept = self.log_in(served, ledger, user, password).is_ok();
+                let before = ledger.users[user].password.clone();
+                assert!(kept || self.log_in(served, ledger, user, &before).is_ok(), "{user} has no password");
+                kept
+            }
         };
         kept.then_some(Value::Null)
     }

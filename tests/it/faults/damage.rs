@@ -1,11 +1,12 @@
 //! What a killed server left, damaged: its log cut short at any byte, a bit flipped anywhere. It is read again by the
 //! library, because that is quick, and a few times by the real server.
 //!
-//! `BERTH_ALL=1` takes every byte instead of some that chance chooses.
+//! `BERTH_ALL=1` takes every byte instead of some that chance chooses, `BERTH_SEED=n` makes it choose the same again.
 
 use super::LAB;
 use crate::served::{NOT_AVAILABLE, Place, Served, facts_of};
 use crate::simulator::chance::Chance;
+use crate::simulator::number_of;
 use berth::client::Request;
 use berth::journal::JournalError;
 use berth::lab::fact::{Event, Fact};
@@ -82,9 +83,21 @@ fn ends(log: &[u8]) -> Vec<usize> {
 
 /// What a start on these two files finds.
 fn read(file: &[u8], log: &[u8]) -> Result<Vec<Fact>, JournalError> {
+    read_and_judge(file, log, |read| read)
+}
+
+/// The same, judged while the files are there: they stay when the judgement is that it must not be.
+fn read_and_judge<T>(file: &[u8], log: &[u8], judge: impl FnOnce(Result<Vec<Fact>, JournalError>) -> T) -> T {
     let place = Place::in_memory(LAB);
     put(&place, file, log);
-    facts_of(&place.data())
+    judge(facts_of(&place.data()))
+}
+
+/// The chance of a test.
+fn chance() -> Chance {
+    let seed = number_of("BERTH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("BERTH_SEED={seed}");
+    Chance::new(seed)
 }
 
 fn put(place: &Place, file: &[u8], log: &[u8]) {
@@ -104,7 +117,7 @@ fn some(of: Range<usize>, count: usize, chance: &mut Chance) -> BTreeSet<usize> 
 
 #[test]
 fn a_torn_log_of_a_killed_server_keeps_all_whole_transactions() {
-    let (crashed, mut chance) = (Crashed::new(), Chance::new(u64::from(std::process::id())));
+    let (crashed, mut chance) = (Crashed::new(), chance());
     let notes =
         |facts: &[Fact]| facts.iter().filter(|fact| matches!(fact.event, Event::JobQueued { .. })).count();
     assert_eq!(notes(&crashed.facts), 40, "all that was acknowledged");
@@ -112,10 +125,11 @@ fn a_torn_log_of_a_killed_server_keeps_all_whole_transactions() {
     let (end, _) = *crashed.ends.last().expect("transactions");
     let from = crashed.ends[crashed.ends.len() - 3].0.min(end - 2 * FRAME_BYTES);
     for at in some(from..end + 1, 200, &mut chance) {
-        let found =
-            read(&crashed.file, &crashed.log[..at]).unwrap_or_else(|error| panic!("cut at {at}: {error}"));
         let whole = crashed.ends.iter().rev().find(|(end, _)| *end <= at).expect("one that is whole");
-        assert!(found == crashed.facts[..whole.1], "cut at {at}: {} of {} facts", found.len(), whole.1);
+        read_and_judge(&crashed.file, &crashed.log[..at], |read| {
+            let found = read.unwrap_or_else(|error| panic!("cut at {at}: {error}"));
+            assert!(found == crashed.facts[..whole.1], "cut at {at}: {} of {} facts", found.len(), whole.1);
+        });
     }
 }
 
@@ -124,22 +138,22 @@ fn flip(
     crashed: &Crashed,
     in_log: bool,
     of: Range<usize>,
+    chance: &mut Chance,
     judge: impl Fn(usize, Result<Vec<Fact>, JournalError>) -> bool,
 ) -> usize {
-    let mut chance = Chance::new(u64::from(std::process::id()) + of.start as u64);
     let mut refused = 0;
-    for at in some(of, SAMPLE, &mut chance) {
+    for at in some(of, SAMPLE, chance) {
         let (mut file, mut log) = (crashed.file.clone(), crashed.log.clone());
         let damaged = if in_log { &mut log } else { &mut file };
         damaged[at] ^= 1 << chance.below(8);
-        refused += usize::from(judge(at, read(&file, &log)));
+        refused += usize::from(read_and_judge(&file, &log, |read| judge(at, read)));
     }
     refused
 }
 
 #[test]
 fn a_flipped_bit_in_the_file_is_found_or_harmless() {
-    let crashed = Crashed::new();
+    let (crashed, mut chance) = (Crashed::new(), chance());
     let judge = |at: usize, read: Result<Vec<Fact>, JournalError>| match read {
         Ok(found) => {
             assert!(found == crashed.facts, "byte {at} changed what is remembered");
@@ -152,7 +166,8 @@ fn a_flipped_bit_in_the_file_is_found_or_harmless() {
         Err(other) => panic!("byte {at}: {other}"),
     };
     let len = crashed.file.len();
-    let refused = [0..100, 100..PAGE_BYTES, PAGE_BYTES..len].map(|of| flip(&crashed, false, of, judge));
+    let refused =
+        [0..100, 100..PAGE_BYTES, PAGE_BYTES..len].map(|of| flip(&crashed, false, of, &mut chance, judge));
     println!("refused of the file's header, its first page, the others: {refused:?}");
     // The first page stands in the log too, which is what counts.
     assert!(refused[2] > SAMPLE / 4, "{refused:?}");
@@ -160,7 +175,7 @@ fn a_flipped_bit_in_the_file_is_found_or_harmless() {
 
 #[test]
 fn a_flipped_bit_in_the_log_of_a_killed_server_loses_nothing_before_its_end() {
-    let crashed = Crashed::new();
+    let (crashed, mut chance) = (Crashed::new(), chance());
     let count = crashed.ends.len();
     let (last_end, before_last) = (crashed.ends[count - 1].0, crashed.ends[count - 2].0);
     let mark = before_last - FRAME_BYTES..before_last - PAGE_BYTES;
@@ -192,7 +207,7 @@ fn a_flipped_bit_in_the_log_of_a_killed_server_loses_nothing_before_its_end() {
         mark.clone(),
         before_last..last_end,
     ];
-    let refused = parts.map(|of| flip(&crashed, true, of, judge.clone()));
+    let refused = parts.map(|of| flip(&crashed, true, of, &mut chance, judge));
     println!(
         "refused of the log's header, a frame's, all before the end, the last mark, the end: {refused:?}"
     );
