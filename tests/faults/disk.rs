@@ -10,6 +10,7 @@
 //!   END:   the end of the file's name, or *
 //!   FAULT: ENOSPC, EDQUOT, EIO: the call fails so           KILL: the process is killed before the call
 //!          SHORT: half is written, and the call says so    TORN: half is written, then the process is killed
+//!          (TORN tears no write that fits a sector: it is killed before)
 //!   N:     so many calls that fit are let through first, counted since the process began or the line changed
 //! ```
 //!
@@ -32,6 +33,8 @@ const EIO: c_int = 5;
 const ENOSPC: c_int = 28;
 /// Quota exceeded.
 const EDQUOT: c_int = 122;
+/// What a disk writes wholly or not at all.
+const SECTOR_BYTES: usize = 512;
 /// The signal that cannot be caught.
 const SIGKILL: c_int = 9;
 
@@ -146,8 +149,8 @@ fn writing(fd: c_int, bytes: usize) -> Result<(usize, bool), c_int> {
         None => Ok((bytes, false)),
         Some(Fault::Fails(errno)) => Err(errno),
         Some(Fault::Short) => Ok((bytes.div_ceil(2), false)),
-        Some(Fault::Torn) => Ok((bytes / 2, true)),
-        Some(Fault::Kill) => {
+        Some(Fault::Torn) if bytes > SECTOR_BYTES => Ok((bytes / 2, true)),
+        Some(Fault::Torn | Fault::Kill) => {
             die();
             Ok((bytes, false))
         }
