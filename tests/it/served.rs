@@ -138,6 +138,8 @@ impl Served {
                 return Ok(Served { running, address });
             }
         }
+        // Shown when the test fails.
+        print!("it says: {}", running.errors());
         Err(running.ended())
     }
 
