@@ -139,7 +139,7 @@ impl Served {
             }
         }
         // Shown when the test fails.
-        print!("it says: {}", running.errors());
+        print!("{}", running.errors());
         Err(running.ended())
     }
 

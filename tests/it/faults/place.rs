@@ -52,11 +52,16 @@ fn set_mode(path: &std::path::Path, mode: u32) {
 fn a_directory_that_must_not_be_written_is_refused() {
     let place = used();
     let mut command = serving_with_rights(&place);
+    // With the lock of an earlier server in it, and without.
     set_mode(&place.data(), 0o500);
-    std::fs::remove_file(place.data().join("journal.lock")).ok();
     let refused = refusal(&mut command);
+    assert!(refused.contains("journal.sqlite3") && refused.contains("may write"), "{refused}");
     set_mode(&place.data(), 0o700);
+    std::fs::remove_file(place.data().join("journal.lock")).expect("an earlier server's");
+    set_mode(&place.data(), 0o500);
+    let refused = refusal(&mut command);
     assert!(refused.contains("/data cannot be ") && refused.contains("may write"), "{refused}");
+    set_mode(&place.data(), 0o700);
     Served::start(&mut command).stop();
 }
 
