@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -107,6 +107,27 @@ impl Running {
         self.out.recv_timeout(PATIENCE).expect("a line of output")
     }
 
+    /// The next line of its output; none when it has said all.
+    pub fn line_or_end(&self) -> Option<String> {
+        match self.out.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("neither a line of output nor its end"),
+        }
+    }
+
+    /// All that it says on its errors until their end.
+    pub fn errors(&self) -> String {
+        let mut all = String::new();
+        loop {
+            match self.err.recv_timeout(PATIENCE) {
+                Ok(line) => all = all + &line + "\n",
+                Err(RecvTimeoutError::Disconnected) => return all,
+                Err(RecvTimeoutError::Timeout) => panic!("no end of its errors after {all}"),
+            }
+        }
+    }
+
     /// Waits for a line of its output with this in it.
     pub fn until_out(&self, part: &str) -> String {
         until(&self.out, part)
@@ -120,6 +141,16 @@ impl Running {
     /// Ends its input.
     pub fn close_input(&mut self) {
         self.stdin = None;
+    }
+
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, unless it has ended. Nobody else gets it: it was not waited for yet.
+    pub fn try_signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).ok();
     }
 
     /// Sends it a signal.

@@ -3,7 +3,7 @@
 //!
 //! `BERTH_SEEDS=n` plays more worlds, `BERTH_SEED=n` one of them again.
 
-mod chance;
+pub mod chance;
 mod hardware;
 mod model;
 mod people;
@@ -24,7 +24,8 @@ const KINDS_OF_FACTS: usize = 30;
 /// How many steps each is played.
 const STEPS: usize = 150;
 
-fn number_of(variable: &str) -> Option<u64> {
+/// What a variable of the environment says, if it is a number.
+pub fn number_of(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 

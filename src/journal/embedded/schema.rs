@@ -251,7 +251,10 @@ pub fn refused(path: &Path, error: rusqlite::Error) -> JournalError {
     use ErrorCode::{CannotOpen, DatabaseBusy, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
     let why = format!("{}: {error}", path.display());
     match error.sqlite_error_code() {
-        Some(CannotOpen | DatabaseBusy | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure) => {
+        Some(PermissionDenied | ReadOnly) => JournalError::Unusable(format!(
+            "the journal cannot be opened: {why}; berth needs a directory in which it may write"
+        )),
+        Some(CannotOpen | DatabaseBusy | DiskFull | SystemIoFailure) => {
             JournalError::Unusable(format!("the journal cannot be opened: {why}"))
         }
         _ => JournalError::Damaged(why),

@@ -316,11 +316,16 @@ impl Image {
         }
     }
 
-    /// What a server finds that starts on them.
-    fn replayed(&self) -> Result<Vec<Fact>, JournalError> {
+    /// A directory that has these files.
+    fn put(&self) -> Scratch {
         let scratch = Scratch::new();
         self.write(scratch.path());
-        replayed(scratch.path())
+        scratch
+    }
+
+    /// What a server finds that starts on them.
+    fn replayed(&self) -> Result<Vec<Fact>, JournalError> {
+        replayed(self.put().path())
     }
 }
 
@@ -375,6 +380,36 @@ fn a_torn_log_is_a_beginning_of_whole_batches() {
         assert!(whole_batches(&blank.replayed().unwrap(), &facts, &sizes) >= found);
     }
     assert_eq!(most, sizes.len());
+}
+
+#[test]
+fn what_an_earlier_kill_left_behind_a_torn_log_is_no_damage() {
+    let (scratch, facts) = (Scratch::new(), facts(400));
+    let mut journal = EmbeddedJournal::open(scratch.path()).unwrap();
+    journal.append(&facts[..20]).unwrap();
+    let kept = Image::of(scratch.path()).log.unwrap().len();
+    // A batch of many frames, killed before its last one was whole.
+    journal.append(&facts[20..]).unwrap();
+    let mut left = Image::of(scratch.path()).log.unwrap();
+    left.truncate(left.len() - PAGE_BYTES);
+    let killed = Image { log: Some(left.clone()), ..Image::of(scratch.path()) };
+    // The next server writes a small batch over its beginning, and is killed after any byte of it.
+    let next = killed.put();
+    let mut journal = EmbeddedJournal::open(next.path()).unwrap();
+    assert_eq!(replay(&mut journal).unwrap(), facts[..20]);
+    journal.append(&facts[20..21]).unwrap();
+    let over = Image::of(next.path()).log.unwrap();
+    let end = (kept..over.len()).rev().find(|at| over[*at] != left[*at]).unwrap() + 1;
+    assert!(over.len() > end + 2 * (wal::FRAME_BYTES + PAGE_BYTES), "frames stand behind it");
+    // Headers are written at once; `wal` says what is not told apart if one is torn between its end and its sums.
+    let header = (kept..kept + 5).chain(kept + 17..kept + wal::FRAME_BYTES);
+    for at in header.chain((kept + wal::FRAME_BYTES..end).step_by(61)) {
+        let log = [&over[..at], &left[at..]].concat();
+        let found = (Image { log: Some(log), ..killed.clone() }).replayed();
+        assert!(found.as_ref() == Ok(&facts[..20].to_vec()), "killed at byte {at}: {:?}", found.err());
+    }
+    let over = Image { log: Some(over), ..killed };
+    assert_eq!(over.replayed().unwrap(), facts[..21]);
 }
 
 #[test]

@@ -12,8 +12,15 @@
 //!   sum of a frame = over its first 8 bytes and its page, beginning with the sum of the frame before
 //! ```
 //!
-//! Frames behind a damaged one can still be recognised, by their salts; frames with other salts are leftovers of an
-//! earlier round of the log. What cannot be told from a torn tail is damage to the very last transaction.
+//! Frames behind a damaged one are of two kinds. Those that were written after it carry its sum on, each that of the one
+//! before, and have the salts of this round of the log (other salts are leftovers of an earlier round). Those of a
+//! transaction that was cut off once, and is being written over, have these salts too, but carry on a sum that is
+//! gone. So the proof of a later transaction is a frame that carries on the sum of one that ends a transaction.
+//!
+//! What cannot be told from a torn tail is damage to the very last transaction. And what cannot be told from damage is
+//! a write over such a cut-off transaction that was torn between the first word of a frame's header and its sums, so
+//! that the old sums stand behind a new end: a loss of power can do that to the few headers that lie across
+//! the edge of a sector, a killed process cannot.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -69,7 +76,7 @@ pub fn check(log: &mut impl BufRead) -> io::Result<Option<u64>> {
         // The header is on disk before any frame is written: torn, it has none behind it.
         return Ok(if is_blank(log)? { None } else { Some(0) });
     }
-    let mut tail = Tail { last: sum, broken_at: None, over: false };
+    let mut tail = Tail { carried: sum, reckoned: sum, ended: false, broken_at: None };
     let (mut frame, mut at) = (vec![0; FRAME_BYTES + page_bytes], HEADER_BYTES as u64);
     while fill(log, &mut frame)? {
         if tail.take(&frame, &header[16..24], reckoning, at) {
@@ -83,27 +90,31 @@ pub fn check(log: &mut impl BufRead) -> io::Result<Option<u64>> {
 /// What has been seen of the log so far.
 struct Tail {
     /// The sum that the last frame carries.
-    last: Sum,
+    carried: Sum,
+    /// The sum that it should carry; it is another one when the frame was damaged.
+    reckoned: Sum,
+    /// Whether the last frame ended a transaction.
+    ended: bool,
     /// Where the first frame stands that is not whole.
     broken_at: Option<u64>,
-    /// Whether the transaction of that frame ended.
-    over: bool,
 }
 
 impl Tail {
     /// Takes the next frame; true when it proves that a broken one before it was whole once.
     fn take(&mut self, frame: &[u8], salts: &[u8], reckoning: Reckoning, at: u64) -> bool {
         let carried = Sum(word(frame, 16), word(frame, 20));
-        let sum = reckoning.add(reckoning.add(self.last, &frame[..8]), &frame[FRAME_BYTES..]);
-        let (ours, links) = (&frame[8..16] == salts, sum == carried);
-        self.last = carried;
-        if self.over && ours {
+        let after = |sum| reckoning.add(reckoning.add(sum, &frame[..8]), &frame[FRAME_BYTES..]);
+        let reckoned = after(self.carried);
+        // In a frame that was damaged, either what the sum is over is still right, or the sum itself.
+        let links = reckoned == carried || (self.reckoned != self.carried && after(self.reckoned) == carried);
+        let whole = links && frame[8..16] == *salts;
+        if whole && self.ended && self.broken_at.is_some() {
             return true;
         }
-        if self.broken_at.is_none() && !(ours && links) {
+        if !whole && self.broken_at.is_none() {
             self.broken_at = Some(at);
         }
-        self.over |= self.broken_at.is_some() && (ours || links) && word(frame, 4) != 0;
+        (self.carried, self.reckoned, self.ended) = (carried, reckoned, word(frame, 4) != 0);
         false
     }
 }
