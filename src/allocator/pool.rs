@@ -137,6 +137,22 @@ impl Pool {
         }
     }
 
+    /// All boards, longest idle first; those that are lent stand where they stood before.
+    pub fn order(&self) -> Vec<BoardIndex> {
+        let mut order: Vec<_> = (0..self.board_count()).map(BoardIndex).collect();
+        order.sort_by_key(|board| self.boards[board.0 as usize].returned);
+        order
+    }
+
+    /// Puts boards behind all others, in this order, as if they had just come back.
+    pub fn put_last(&mut self, boards: &[BoardIndex]) {
+        for board in boards {
+            let returned = self.next_return;
+            self.next_return += 1;
+            self.change(*board, |slot| slot.returned = returned);
+        }
+    }
+
     /// Takes a board out of service, or back into it.
     pub fn set_out_of_service(&mut self, board: BoardIndex, out: bool) {
         self.change(board, |slot| slot.out_of_service = out);
