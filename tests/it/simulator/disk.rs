@@ -83,7 +83,12 @@ impl Disk {
         self.platter().fates = (append, tend);
     }
 
-    /// The facts on it from this number on.
+    /// Whether there is no room for the next write.
+    pub fn is_full(&self) -> bool {
+        self.platter().fates.0 == Fate::Full
+    }
+
+    /// The facts on it from this number on; there must be so many.
     pub fn facts_from(&self, first: usize) -> Vec<Fact> {
         let platter = self.platter();
         let read = |record: &Record<'_>| record.decode().expect("what was written can be read");
