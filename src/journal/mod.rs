@@ -44,6 +44,7 @@ pub trait Journal: Send {
 }
 
 /// One thing a journal hands over.
+#[allow(clippy::large_enum_variant, reason = "a fact is made once and moved a few times")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
     /// What was true at some time; comes first or not at all.

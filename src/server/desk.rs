@@ -277,6 +277,7 @@ impl Desk {
     fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
         if !done.facts.is_empty() {
             self.counter.show(&done.facts);
+            self.tell_counts();
         }
         self.react(done.effects);
         for (answer, answers) in done.answers {
