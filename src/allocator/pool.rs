@@ -218,3 +218,31 @@ fn wanted(size: &Size) -> u32 {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boards(numbers: &[u32]) -> Vec<BoardIndex> {
+        numbers.iter().copied().map(BoardIndex).collect()
+    }
+
+    #[test]
+    fn a_pool_that_is_put_in_order_lends_as_one_that_wore_so() {
+        let mut worn = Pool::new(5);
+        worn.take(&boards(&[0, 1, 2, 3]));
+        worn.give_back(&boards(&[3]));
+        worn.give_back(&boards(&[1]));
+        let order = worn.order();
+        assert_eq!(order, boards(&[0, 2, 4, 3, 1]));
+        let mut made = Pool::new(5);
+        made.put_last(&order);
+        made.take(&boards(&[0, 2]));
+        let request = Request::of(Size::Count(2));
+        assert_eq!(made.find(&request, &[]), worn.find(&request, &[]));
+        for pool in [&mut worn, &mut made] {
+            pool.give_back(&boards(&[2]));
+        }
+        assert_eq!((made.order(), made.free_count()), (worn.order(), worn.free_count()));
+    }
+}

@@ -48,7 +48,7 @@ fn whoever_was_answered_finds_the_write_counted() {
     let after = counts();
     let grown = |key: &str| after[key].as_u64() > before[key].as_u64();
     assert!(grown("appends") && grown("facts"), "{before} then {after}");
-    assert_eq!((&after["snapshots"], &after["expired"]), (&json!(0), &json!(0)));
+    assert_eq!(after["expired"], 0);
 }
 
 #[test]
