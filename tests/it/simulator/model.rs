@@ -13,6 +13,9 @@ use berth::session::EXPIRED_AGAIN_MS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// So late sessions may be ended after their span.
+const SWEEP_MS: u64 = 1000;
+
 /// A job as the facts tell it.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -408,12 +411,12 @@ impl Model {
         }
     }
 
-    /// Nothing has been on its way for longer than it may. `restarted` is when orders were last given anew; after a
-    /// `mishap` sessions that ran out may have to be ended a second time.
-    pub fn check_deadlines(&self, now: Moment, restarted: Moment, mishap: bool) {
-        let sweep_ms = 1000 + if mishap { EXPIRED_AGAIN_MS + 1000 } else { 0 };
+    /// Nothing has been on its way for longer than it may. `restarted` is when orders were last given anew; sessions whose
+    /// end was `refused` for lack of room are ended a while after that.
+    pub fn check_deadlines(&self, now: Moment, restarted: Moment, refused: Option<Moment>) {
+        let again = refused.map_or(Moment(0), |at| at.plus_ms(EXPIRED_AGAIN_MS + SWEEP_MS));
         for (key, session) in self.sessions.iter().filter(|(_, session)| session.span_ms > 0) {
-            let late = now >= session.used.plus_ms(session.span_ms + sweep_ms);
+            let late = now >= session.used.plus_ms(session.span_ms).max(again).plus_ms(SWEEP_MS);
             assert!(!late, "{key:?} has outlived its span: {session:?}");
         }
         for (id, job) in self.jobs.iter().filter(|(_, job)| job.state != JobState::Destroyed) {

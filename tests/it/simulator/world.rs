@@ -55,6 +55,8 @@ pub struct World {
     hardware: Hardware,
     machines: Vec<Arc<MachineSpec>>,
     restarted: Moment,
+    /// When a round was last refused for lack of room.
+    refused_at: Option<Moment>,
     /// What hardware said in rounds that were not kept.
     owed: Vec<Outcome>,
     next_ticket: Ticket,
@@ -102,6 +104,7 @@ impl World {
             disk,
             now,
             restarted: Moment(0),
+            refused_at: None,
             options,
             model: Model::default(),
             kept: Vec::new(),
@@ -206,6 +209,7 @@ impl World {
             return self.start();
         }
         self.note_fault("full");
+        self.refused_at = Some(self.now);
         assert!(!self.rounds.is_open(self.now), "the desk waits until there may be room");
         assert_eq!(self.disk.facts_from(self.kept.len()), [], "there was no room");
         if let Some(pieces) = pieces {
@@ -555,8 +559,7 @@ impl World {
         }
         let wake_at = self.rounds.lab().wake_at();
         assert!(wake_at.is_none_or(|(at, _)| at > self.now), "the lab rests and {wake_at:?} is due");
-        let mishap = self.faults.contains_key("full") || self.faults.contains_key("refused without trying");
-        self.model.check_deadlines(self.now, self.restarted, mishap);
+        self.model.check_deadlines(self.now, self.restarted, self.refused_at);
         if !unchanged {
             rules::check_rest(&self.model);
         }
