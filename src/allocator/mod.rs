@@ -90,6 +90,22 @@ impl Allocator {
         either!(self, shape => shape.give_back(boards));
     }
 
+    /// What it remembers beside the states of boards: the order in which they wear. None when they stand as they were
+    /// made, or when the shape knows no order.
+    pub fn order(&self) -> Option<Vec<BoardIndex>> {
+        match self {
+            Allocator::Pool(pool) => Some(pool.order()).filter(|order| !order.is_sorted()),
+            Allocator::Triads(_) => None,
+        }
+    }
+
+    /// Puts boards behind all others in that order.
+    pub fn put_last(&mut self, boards: &[BoardIndex]) {
+        if let Allocator::Pool(pool) = self {
+            pool.put_last(boards);
+        }
+    }
+
     /// Takes a board out of service, or back into it: `find` treats it as dead, `possible` does not mind.
     pub fn set_out_of_service(&mut self, board: BoardIndex, out: bool) {
         either!(self, shape => shape.set_out_of_service(board, out));

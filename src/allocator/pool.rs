@@ -137,6 +137,22 @@ impl Pool {
         }
     }
 
+    /// All boards, longest idle first; those that are lent stand where they stood before.
+    pub fn order(&self) -> Vec<BoardIndex> {
+        let mut order: Vec<_> = (0..self.board_count()).map(BoardIndex).collect();
+        order.sort_by_key(|board| self.boards[board.0 as usize].returned);
+        order
+    }
+
+    /// Puts boards behind all others, in this order, as if they had just come back.
+    pub fn put_last(&mut self, boards: &[BoardIndex]) {
+        for board in boards {
+            let returned = self.next_return;
+            self.next_return += 1;
+            self.change(*board, |slot| slot.returned = returned);
+        }
+    }
+
     /// Takes a board out of service, or back into it.
     pub fn set_out_of_service(&mut self, board: BoardIndex, out: bool) {
         self.change(board, |slot| slot.out_of_service = out);
@@ -200,5 +216,33 @@ fn wanted(size: &Size) -> u32 {
     match size {
         Size::Count(count) => *count,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boards(numbers: &[u32]) -> Vec<BoardIndex> {
+        numbers.iter().copied().map(BoardIndex).collect()
+    }
+
+    #[test]
+    fn a_pool_that_is_put_in_order_lends_as_one_that_wore_so() {
+        let mut worn = Pool::new(5);
+        worn.take(&boards(&[0, 1, 2, 3]));
+        worn.give_back(&boards(&[3]));
+        worn.give_back(&boards(&[1]));
+        let order = worn.order();
+        assert_eq!(order, boards(&[0, 2, 4, 3, 1]));
+        let mut made = Pool::new(5);
+        made.put_last(&order);
+        made.take(&boards(&[0, 2]));
+        let request = Request::of(Size::Count(2));
+        assert_eq!(made.find(&request, &[]), worn.find(&request, &[]));
+        for pool in [&mut worn, &mut made] {
+            pool.give_back(&boards(&[2]));
+        }
+        assert_eq!((made.order(), made.free_count()), (worn.order(), worn.free_count()));
     }
 }

@@ -347,9 +347,11 @@ impl Machine {
         self.troubles.remove(&board)
     }
 
-    /// Makes the allocator and the counts anew from the states.
+    /// Makes the allocator and the counts anew from the states; the order of wear stays.
     pub(super) fn recount(&mut self) {
+        let order = self.allocator.order();
         self.allocator = self.spec.allocator();
+        order.into_iter().for_each(|order| self.allocator.put_last(&order));
         self.counts = [0; BoardState::COUNT];
         for at in 0..self.states.len() {
             let (board, state) = (BoardIndex(at as u32), self.states[at]);
@@ -378,6 +380,21 @@ impl Machine {
             }
         }
         runs
+    }
+
+    /// The order in which the boards wear, longest idle first, if it is not that of their numbers.
+    pub fn wear(&self) -> Vec<BoardIndex> {
+        self.allocator.order().unwrap_or_default()
+    }
+
+    /// Takes what a snapshot says of the order in which boards wear.
+    pub(super) fn restore_wear(&mut self, boards: &[BoardIndex]) -> Result<(), String> {
+        let count = self.states.len();
+        match boards.iter().all(|board| (board.0 as usize) < count) {
+            true => self.allocator.put_last(boards),
+            false => return Err(format!("{} has fewer boards than wear", self.spec.name)),
+        }
+        Ok(())
     }
 
     /// What only few boards have, board by board.

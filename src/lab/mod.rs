@@ -160,6 +160,13 @@ pub struct Outstanding {
     pub deadline: Moment,
 }
 
+impl Outstanding {
+    /// The order as facts alone have it: when it must be answered is said anew at each start.
+    fn undated(&self) -> Outstanding {
+        Outstanding { deadline: Moment(0), ..self.clone() }
+    }
+}
+
 /// What an order is for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Purpose {

@@ -2,7 +2,8 @@
 //!
 //! `pieces` takes a lab at rest apart, `restore` makes an equal lab of them: it answers every question and
 //! decides everything as one that heard all facts. What follows from something else (counts, deadlines, the line of
-//! waiting jobs, what is free) is in no piece and is made anew. Signs of life are no facts, so they are not here.
+//! waiting jobs, what is free) is in no piece and is made anew. Signs of life are no facts, so they are not here, and
+//! what `resume` gives anew is not either: the deadlines of open orders, grace.
 //!
 //! What is deliberately not here: how a piece is spelled (`journal::record`).
 
@@ -22,7 +23,7 @@ use std::sync::Arc;
 /// How many runs of boards one piece holds at most, so that no piece is large.
 const RUNS_MAX: usize = 4096;
 
-/// How many numbers of ended jobs or sessions one piece holds at most.
+/// How many numbers of boards, ended jobs or sessions one piece holds at most.
 const LIST_MAX: usize = 4096;
 
 /// One thing that is true. Pieces stand in the order of these variants, with everything of one machine behind it.
@@ -36,6 +37,9 @@ pub enum Piece {
     Boards(Vec<BoardRun>),
     /// What only few boards of the machine before have.
     Board(BoardWords),
+    /// The next boards of the machine before in the order in which they wear, longest idle first; left out when that is
+    /// the order of their numbers.
+    Wear(Vec<BoardIndex>),
     /// A user.
     User { name: UserName, user: User },
     /// A session.
@@ -93,6 +97,7 @@ impl Lab {
             pieces.push(Piece::Machine { spec: machine.spec.clone() });
             pieces.extend(machine.runs().chunks(RUNS_MAX).map(|runs| Piece::Boards(runs.to_vec())));
             pieces.extend(machine.words().into_iter().map(Piece::Board));
+            pieces.extend(machine.wear().chunks(LIST_MAX).map(|boards| Piece::Wear(boards.to_vec())));
         }
         let users = self.users.iter();
         pieces.extend(users.map(|(name, user)| Piece::User { name: name.clone(), user: user.clone() }));
@@ -103,7 +108,7 @@ impl Lab {
         pieces.extend(self.jobs.values().map(|job| Piece::Job(Box::new(job.without_signs()))));
         let retired: Vec<_> = self.retired.iter().copied().collect();
         pieces.extend(retired.chunks(LIST_MAX).map(|retired| Piece::Retired(retired.to_vec())));
-        pieces.extend(self.orders.iter().map(|(id, open)| Piece::Order { id: *id, open: open.clone() }));
+        pieces.extend(self.orders.iter().map(|(id, open)| Piece::Order { id: *id, open: open.undated() }));
         pieces.extend(self.due.cooled.iter().map(|((free_at, order), (machine, boards))| Piece::Cooling {
             free_at: *free_at,
             order: *order,
@@ -163,6 +168,9 @@ impl Lab {
             }
             Piece::User { name, user } => {
                 once(self.users.insert(name.clone(), user), || format!("user {name}"))?
+            }
+            Piece::Wear(boards) => {
+                self.machines.last_mut().ok_or("wear of no machine")?.restore_wear(&boards)?
             }
             Piece::Session { key, record } => {
                 *self.sessions_of_user.entry(record.user.clone()).or_default() += 1;
@@ -295,6 +303,7 @@ impl Lab {
             let retests = retests.filter_map(|(board, trouble)| Some((trouble.retest_at?, *board)));
             self.due.retests.extend(retests.map(|(at, board)| (at, name.clone(), board)));
         }
+        self.forget_oldest_jobs();
         self.queue.refit(&self.machines);
         let queued = self.live.iter().filter_map(|id| self.jobs.get(id));
         let queued: Vec<_> = queued

@@ -1,22 +1,21 @@
-//! The desk: the one thread that owns the lab.
+//! The desk: the one thread that owns the lab, and the counter where everybody else meets it.
 //!
-//! It waits for news, takes all that is ready, and then works without waiting: decide, apply, settle. All facts
-//! of the round are kept in one write; only then do readers see them, is hardware told, do watchers hear, and
-//! are callers answered. A round that could not be kept never happened: the lab goes back to what was kept.
+//! The desk waits for news, takes all that is ready, and hands it to `rounds`, which works without waiting. Only when
+//! a round is kept do readers see its facts, is hardware told, do watchers hear, and are callers answered. What the
+//! journal can put off is done when nobody waits.
 
 use super::hardware::Hardware;
 use super::herald::Herald;
-use super::quick;
+use super::rounds::{self, Done, Heard, Rounds};
 use super::signs::Signs;
 use crate::clock::{Clock, Moment};
-use crate::controller::Outcome;
 use crate::error::{Code, Fault};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Counts, Journal, JournalError};
+use crate::lab::Lab;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
-use crate::lab::fact::{Event, Fact, SessionEnd, SessionKey};
-use crate::lab::{Lab, Options};
+use crate::lab::fact::{Event, Fact, SessionKey};
 use crate::session::{Session, SessionId, Sessions};
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
@@ -26,43 +25,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// How much news one round takes in, so that nobody waits long for an answer.
 const ROUND_NEWS_MAX: usize = 4096;
 
-/// How many rows the questions of one message may come to; what asks for more is refused as too large.
-const VISIT_ROWS_MAX: usize = 250_000;
-
-/// A debug build checks the whole lab after each round, up to this many boards and jobs: a larger one would do
-/// nothing else.
-#[cfg(debug_assertions)]
-const CHECKED_SIZE_MAX: usize = 10_000;
-
-/// How long nothing is written after the journal had no room.
-const FULL_PAUSE_MS: u64 = 1000;
-
-/// What came of each ask of a visit.
-pub type Answers = Vec<Result<Reply, Fault>>;
+pub use rounds::Answers;
 
 /// Everything the desk hears of.
-#[derive(Debug)]
-pub enum News {
-    /// A caller with the asks of one message.
-    Visit(Visit),
-    /// Hardware answered.
-    Outcome(Outcome),
-    /// The options of the lab changed.
-    Options(Options),
-    /// Nothing more will come.
-    Stop,
-}
+pub type News = rounds::News<oneshot::Sender<Answers>>;
 
-/// The asks of one message: carried out in order, with nobody else's between them.
-#[derive(Debug)]
-pub struct Visit {
-    /// Who asks.
-    pub caller: Caller,
-    /// What.
-    pub asks: Vec<Ask>,
-    /// Where the answers go.
-    pub answer: oneshot::Sender<Answers>,
-}
+/// The asks of one message, and the caller who waits for what comes of them.
+pub type Visit = rounds::Visit<oneshot::Sender<Answers>>;
 
 /// Where everyone else finds what the desk knows and leaves news for it.
 pub struct Counter {
@@ -74,6 +43,8 @@ pub struct Counter {
     pub herald: Arc<Herald>,
     /// Which jobs were mentioned.
     pub signs: Signs,
+    /// What the journal did so far.
+    counts: RwLock<Counts>,
     news: Sender<News>,
 }
 
@@ -82,7 +53,8 @@ impl Counter {
     pub fn new(lab: Lab, herald: Arc<Herald>, now: Moment) -> (Counter, Sender<News>, Receiver<News>) {
         let (news, heard) = async_channel::unbounded();
         let (sessions, signs) = (Sessions::new(), Signs::default());
-        let counter = Counter { lab: RwLock::new(lab), sessions, herald, signs, news: news.clone() };
+        let (lab, counts) = (RwLock::new(lab), RwLock::default());
+        let counter = Counter { lab, sessions, herald, signs, counts, news: news.clone() };
         counter.find_sessions(now);
         (counter, news, heard)
     }
@@ -90,6 +62,11 @@ impl Counter {
     /// Asks the lab as last kept; never waits for a disk.
     pub fn see<T>(&self, look: impl FnOnce(&Lab) -> T) -> T {
         look(&self.lab.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the journal did since the server was opened.
+    pub fn counts(&self) -> Counts {
+        *self.counts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leaves news for the desk; false when it has closed.
@@ -143,6 +120,49 @@ impl Counter {
         self.sessions.end(&id, now);
     }
 
+    /// What a round begins with when this is the news. Signs of life reach readers on the way, and options too: they are
+    /// no facts, so nobody waits until they are kept.
+    pub fn hear<T>(&self, now: Moment, news: Vec<rounds::News<T>>) -> Heard<T> {
+        let signs = self.signs.take();
+        if !signs.is_empty() {
+            self.lab.write().unwrap_or_else(PoisonError::into_inner).note(&signs);
+        }
+        self.hear_options(&news);
+        Heard { signs, news, expired: self.expired(now) }
+    }
+
+    /// The same while nothing can be written: what is not news can wait.
+    pub fn hear_closed<T>(&self, news: Vec<rounds::News<T>>) -> Heard<T> {
+        self.hear_options(&news);
+        Heard { signs: Vec::new(), news, expired: Vec::new() }
+    }
+
+    fn hear_options<T>(&self, news: &[rounds::News<T>]) {
+        for item in news {
+            if let rounds::News::Options(options) = item {
+                let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
+                shown.set_options(options.clone());
+            }
+        }
+    }
+
+    /// Sessions whose span ran out.
+    fn expired(&self, now: Moment) -> Vec<SessionKey> {
+        let mut expired = Vec::new();
+        while self.sessions.next_expiry().is_some_and(|at| at <= now) {
+            expired.extend(self.sessions.poll_expired(now).iter().map(|id| SessionKey(id.to_bits())));
+        }
+        expired
+    }
+
+    /// Makes kept facts visible to readers.
+    pub fn show(&self, facts: &[Fact]) {
+        let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
+        facts.iter().for_each(|fact| shown.apply(fact));
+        drop(shown);
+        facts.iter().for_each(|fact| self.follow(fact));
+    }
+
     /// Brings the table of sessions to a fact that was kept.
     fn follow(&self, fact: &Fact) {
         match &fact.event {
@@ -166,25 +186,11 @@ fn stopping() -> Fault {
 
 /// The desk itself.
 pub struct Desk {
-    lab: Lab,
+    rounds: Rounds,
     counter: Arc<Counter>,
     heard: Receiver<News>,
-    journal: Box<dyn Journal>,
     hardware: Arc<Hardware>,
     clock: Clock,
-    /// Nothing is written before this, because there was no room.
-    closed_until: Option<Moment>,
-    /// Outcomes that came in a round that was not kept.
-    outcomes: Vec<Outcome>,
-}
-
-/// What one round has come to so far.
-#[derive(Default)]
-struct Round {
-    facts: Vec<Fact>,
-    effects: Vec<Effect>,
-    answers: Vec<(oneshot::Sender<Answers>, Answers)>,
-    stop: bool,
 }
 
 impl Desk {
@@ -197,21 +203,23 @@ impl Desk {
         hardware: Arc<Hardware>,
         clock: Clock,
     ) -> Desk {
-        Desk { lab, counter, heard, journal, hardware, clock, closed_until: None, outcomes: Vec::new() }
+        Desk { rounds: Rounds::new(lab, journal), counter, heard, hardware, clock }
     }
 
     /// Works until it is told to stop, or until the journal is broken: then says why.
     pub fn run(mut self) -> Result<(), JournalError> {
+        let ended = self.work();
+        if let Err(broken) = &ended {
+            tracing::error!(%broken, "the desk stops");
+        }
+        ended
+    }
+
+    fn work(&mut self) -> Result<(), JournalError> {
         loop {
             let news = async_io::block_on(self.wait());
-            match self.round(news) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(JournalError::Full(why)) => self.pause(&why),
-                Err(broken) => {
-                    tracing::error!(%broken, "the desk stops");
-                    return Err(broken);
-                }
+            if !self.round(news)? {
+                return self.close();
             }
         }
     }
@@ -247,156 +255,42 @@ impl Desk {
 
     /// When something is due next by itself.
     fn due(&self) -> Option<Moment> {
-        let lab = self.lab.wake_at().map(|(at, _)| at);
-        let due = [lab, self.counter.sessions.next_expiry()].into_iter().flatten().min();
-        match self.closed_until {
-            Some(until) => Some(due.map_or(until, |due| due.max(until))),
-            None => due,
-        }
+        let round = self.rounds.due(self.counter.sessions.next_expiry());
+        [round, self.rounds.tend_at()].into_iter().flatten().min()
     }
 
-    /// One round; false when it was the last.
+    /// One round, and what the journal wants after it; false when it was the last.
     fn round(&mut self, news: Vec<News>) -> Result<bool, JournalError> {
         let now = self.clock.now();
-        if self.closed_until.is_some_and(|until| now < until) {
-            return Ok(self.refuse_round(news));
-        }
-        self.closed_until = None;
-        let mut round = Round::default();
-        self.take_signs();
-        for outcome in std::mem::take(&mut self.outcomes) {
-            self.take_outcome(now, outcome, &mut round);
-        }
-        for item in news {
-            self.take_news(now, item, &mut round);
-        }
-        self.end_expired_sessions(now, &mut round);
-        self.settle(now, &mut round);
-        self.keep(round)
-    }
-
-    /// Hands the signs of life that came since to both labs.
-    fn take_signs(&mut self) {
-        let signs = self.counter.signs.take();
-        if !signs.is_empty() {
-            self.lab.note(&signs);
-            self.counter.lab.write().unwrap_or_else(PoisonError::into_inner).note(&signs);
-        }
-    }
-
-    fn take_news(&mut self, now: Moment, news: News, round: &mut Round) {
-        match news {
-            News::Visit(visit) => {
-                let answers = self.take_asks(now, &visit.caller, &visit.asks, round);
-                round.answers.push((visit.answer, answers));
-            }
-            News::Outcome(outcome) => self.take_outcome(now, outcome, round),
-            News::Options(options) => self.set_options(options),
-            News::Stop => round.stop = true,
-        }
-    }
-
-    /// The asks of one message, one after the other. Views that nobody could be sent are not made.
-    fn take_asks(&mut self, now: Moment, caller: &Caller, asks: &[Ask], round: &mut Round) -> Answers {
-        let mut rows = 0;
-        let take = |ask: &Ask| {
-            if ask.only_reads() && rows > VISIT_ROWS_MAX {
-                return Err(quick::too_large());
-            }
-            let answer = self.take_ask(now, caller, ask, round);
-            if let Ok(Reply::Seen(view)) = &answer {
-                rows += view.rows();
-            }
-            answer
+        let heard = match self.rounds.is_open(now) {
+            true => self.counter.hear(now, news),
+            false => self.counter.hear_closed(news),
         };
-        asks.iter().map(take).collect()
+        let done = self.rounds.round(now, heard, || self.counter.see(Lab::clone));
+        let (wrote, go_on) = (!done.facts.is_empty(), !done.stop);
+        self.tell(done)?;
+        self.tend(wrote)?;
+        Ok(go_on)
     }
 
-    /// Options are no facts: both labs take them, whether or not the journal has room.
-    fn set_options(&mut self, options: Options) {
-        self.lab.set_options(options.clone());
-        self.counter.lab.write().unwrap_or_else(PoisonError::into_inner).set_options(options);
-    }
-
-    fn take_ask(
-        &mut self,
-        now: Moment,
-        caller: &Caller,
-        ask: &Ask,
-        round: &mut Round,
-    ) -> Result<Reply, Fault> {
-        match ask {
-            Ask::Query(query) => self.lab.see(query).map(Reply::Seen).map_err(|refusal| refusal.fault()),
-            Ask::Command(command) => {
-                let facts = self.lab.decide(now, caller, command).map_err(|refusal| refusal.fault())?;
-                facts.iter().for_each(|fact| self.apply(fact.clone(), round));
-                self.settle(now, round);
-                Ok(Reply::Done(facts))
-            }
+    /// Lets everybody know what a round came to.
+    fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
+        if !done.facts.is_empty() {
+            self.counter.show(&done.facts);
+            self.tell_counts();
         }
-    }
-
-    fn take_outcome(&mut self, now: Moment, outcome: Outcome, round: &mut Round) {
-        let Outcome { order, obeyed, failed } = outcome.clone();
-        let command = Command::AnswerOrder { order, obeyed, failed };
-        if self.take_ask(now, &Caller::server(), &Ask::Command(command), round).is_ok() {
-            self.outcomes.push(outcome);
-        }
-    }
-
-    fn end_expired_sessions(&mut self, now: Moment, round: &mut Round) {
-        while self.counter.sessions.next_expiry().is_some_and(|at| at <= now) {
-            for id in self.counter.sessions.poll_expired(now) {
-                let command =
-                    Command::EndSession { session: SessionKey(id.to_bits()), why: SessionEnd::Expired };
-                // One that is gone already needs no end.
-                let _ = self.take_ask(now, &Caller::server(), &Ask::Command(command), round);
-            }
-        }
-    }
-
-    /// Lets everything happen that is due by itself.
-    fn settle(&mut self, now: Moment, round: &mut Round) {
-        while let Some(fact) = self.lab.settle(now) {
-            self.apply(fact, round);
-        }
-    }
-
-    fn apply(&mut self, fact: Fact, round: &mut Round) {
-        self.lab.apply(&fact);
-        round.effects.extend(self.lab.react(&fact));
-        round.facts.push(fact);
-    }
-
-    /// Keeps the round, then lets the world know.
-    fn keep(&mut self, round: Round) -> Result<bool, JournalError> {
-        if !round.facts.is_empty() {
-            if let Err(error) = self.journal.append(&round.facts) {
-                self.undo(round, &error);
-                return Err(error);
-            }
-            self.show(&round.facts);
-        }
-        self.outcomes.clear();
-        self.react(round.effects);
-        for (answer, answers) in round.answers {
+        self.react(done.effects);
+        for (answer, answers) in done.answers {
             // Whoever has gone meanwhile does not want the answer; the facts stand.
             let _ = answer.send(answers);
         }
-        Ok(!round.stop)
-    }
-
-    /// Makes kept facts visible to readers.
-    fn show(&self, facts: &[Fact]) {
-        let mut shown = self.counter.lab.write().unwrap_or_else(PoisonError::into_inner);
-        facts.iter().for_each(|fact| shown.apply(fact));
-        drop(shown);
-        facts.iter().for_each(|fact| self.counter.follow(fact));
-        #[cfg(debug_assertions)]
-        if self.lab.size() <= CHECKED_SIZE_MAX
-            && let Err(why) = self.lab.check()
-        {
-            panic!("the lab contradicts itself: {why}");
+        match done.fault {
+            Some(JournalError::Full(why)) => {
+                tracing::error!(why, "the journal has no room; changes are refused, reading goes on");
+                Ok(())
+            }
+            Some(broken) => Err(broken),
+            None => Ok(()),
         }
     }
 
@@ -414,42 +308,38 @@ impl Desk {
         }
     }
 
-    /// A round that was not kept never happened: everything asked in it is refused.
-    fn undo(&mut self, round: Round, error: &JournalError) {
-        self.lab = self.counter.see(Lab::clone);
-        for (answer, answers) in round.answers {
-            let _ = answer.send(answers.into_iter().map(|_| Err(not_kept(error))).collect());
+    /// The journal gets a little time after each write, and more of it while nobody waits.
+    fn tend(&mut self, wrote: bool) -> Result<(), JournalError> {
+        let now = self.clock.now();
+        let idle = !wrote && self.heard.is_empty() && self.rounds.tend_at().is_some_and(|at| at <= now);
+        if !wrote && !idle {
+            return Ok(());
         }
+        let tended = self.rounds.tend(now, idle);
+        self.tell_counts();
+        put_off(tended)
     }
 
-    /// After the journal had no room: nothing is written for a while, reading goes on.
-    fn pause(&mut self, why: &str) {
-        tracing::error!(why, "the journal has no room; changes are refused, reading goes on");
-        self.closed_until = Some(self.clock.now().plus_ms(FULL_PAUSE_MS));
+    /// The orderly end.
+    fn close(&mut self) -> Result<(), JournalError> {
+        let closed = self.rounds.close(self.clock.now());
+        self.tell_counts();
+        put_off(closed)
     }
 
-    /// A round while nothing can be written: questions are answered, wishes are refused.
-    fn refuse_round(&mut self, news: Vec<News>) -> bool {
-        let mut go_on = true;
-        for item in news {
-            match item {
-                News::Visit(visit) => {
-                    let refused = |ask: &Ask| match ask {
-                        Ask::Query(query) => {
-                            self.lab.see(query).map(Reply::Seen).map_err(|refusal| refusal.fault())
-                        }
-                        Ask::Command(_) => {
-                            Err(not_kept(&JournalError::Full("tried a moment ago".to_owned())))
-                        }
-                    };
-                    let _ = visit.answer.send(visit.asks.iter().map(refused).collect());
-                }
-                News::Outcome(outcome) => self.outcomes.push(outcome),
-                News::Options(options) => self.set_options(options),
-                News::Stop => go_on = false,
-            }
+    fn tell_counts(&self) {
+        *self.counter.counts.write().unwrap_or_else(PoisonError::into_inner) = self.rounds.counts();
+    }
+}
+
+/// What the journal had no room for is tried again later; anything else that fails ends the desk.
+fn put_off(tended: Result<(), JournalError>) -> Result<(), JournalError> {
+    match tended {
+        Err(JournalError::Full(why)) => {
+            tracing::warn!(why, "the journal has no room to be tended");
+            Ok(())
         }
-        go_on
+        other => other,
     }
 }
 
@@ -461,35 +351,54 @@ impl Drop for Desk {
     }
 }
 
-/// What is said of a wish that was not kept. After anything but a lack of room only the next start can tell
-/// whether it was.
-fn not_kept(error: &JournalError) -> Fault {
-    match error {
-        JournalError::Full(_) => {
-            Fault::new(Code::NOT_KEPT, format!("{error}; nothing was changed, try again"))
-        }
-        _ => Fault::new(
-            Code::INTERNAL,
-            format!("{error}; the server stops, and whether this was kept is known at its next start"),
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::MemoryJournal;
+    use crate::lab::Options;
     use crate::notice::Limits;
     use futures_util::FutureExt;
 
-    #[test]
-    fn whoever_comes_behind_the_end_is_told() {
+    fn desk_on(journal: MemoryJournal) -> (Desk, Arc<Counter>) {
         let clock = Clock::moved(Moment(1));
         let lab = Lab::new(Options::default());
         let (counter, news, heard) = Counter::new(lab.clone(), Herald::new(Limits::DEFAULT), clock.now());
         let (counter, hardware) = (Arc::new(counter), Hardware::new(clock.clone(), news));
-        let desk =
-            Desk::new(lab, counter.clone(), heard, Box::new(MemoryJournal::default()), hardware, clock);
+        (Desk::new(lab, counter.clone(), heard, Box::new(journal), hardware, clock), counter)
+    }
+
+    fn drain() -> Command {
+        Command::SetService { accept: false, reason: "lunch".into() }
+    }
+
+    #[test]
+    fn a_desk_whose_journal_has_no_room_can_be_stopped() {
+        let journal = MemoryJournal::default();
+        journal.set_fault(Some(JournalError::Full("not a byte".to_owned())));
+        let (desk, counter) = desk_on(journal.clone());
+        let mut visit = Box::pin(counter.command(Caller::server(), drain()));
+        assert!((&mut visit).now_or_never().is_none());
+        assert!(counter.tell(News::Stop));
+        desk.run().expect("a good end");
+        let answer = visit.now_or_never().expect("an answer");
+        assert_eq!(answer.map(drop).map_err(|fault| fault.code), Err(Code::NOT_KEPT));
+        assert_eq!(journal.facts(), []);
+    }
+
+    #[test]
+    fn what_was_kept_is_counted_and_taken_down() {
+        let (desk, counter) = desk_on(MemoryJournal::with_snapshots(1));
+        let visit = Box::pin(counter.command(Caller::server(), drain()));
+        assert!(visit.now_or_never().is_none());
+        assert!(counter.tell(News::Stop));
+        desk.run().expect("a good end");
+        let Counts { appends, facts, snapshots, .. } = counter.counts();
+        assert_eq!((appends, facts, snapshots), (1, 1, 1));
+    }
+
+    #[test]
+    fn whoever_comes_behind_the_end_is_told() {
+        let (desk, counter) = desk_on(MemoryJournal::default());
         assert!(counter.tell(News::Stop));
         let mut visits: Vec<_> = (0..=ROUND_NEWS_MAX)
             .map(|_| {

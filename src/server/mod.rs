@@ -12,8 +12,9 @@
 //!    that takes time outside.
 //! 5. A message that only reads is answered from the lab as last kept (`desk::Counter::see`), on the spot.
 //! 6. Any other goes to the desk as one visit (`desk::Counter::visit`) and the connection goes on.
-//! 7. `desk::Desk::round` takes all news that is ready: `Lab::decide` makes facts of wishes, `Lab::apply` makes
-//!    them true, `Lab::settle` adds what follows (grants, lapses), `Lab::react` lists what is to be done.
+//! 7. `desk::Desk` takes all news that is ready to `rounds::Rounds::round`: `Lab::decide` makes facts of wishes,
+//!    `Lab::apply` makes them true, `Lab::settle` adds what follows (grants, lapses), `Lab::react` lists what is to be
+//!    done.
 //! 8. `journal::Journal::append` keeps all facts of the round in one write.
 //! 9. Only now: readers' lab and the table of sessions follow, `hardware` gets its orders, `herald` wakes
 //!    watchers, and the visit is answered.
@@ -25,13 +26,16 @@
 //!
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
-//! Read `house`, `desk`, `connection`, `conversation`, then the rest.
+//! What the journal can put off (`rounds::Rounds::tend`: snapshots, history that is too old) waits until nobody does.
+//!
+//! Read `house`, `rounds`, `desk`, `connection`, `conversation`, then the rest.
 
 pub mod bell;
 pub mod desk;
 pub mod hasher;
 pub mod herald;
 pub mod house;
+pub mod rounds;
 
 mod connection;
 mod conversation;

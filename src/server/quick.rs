@@ -4,13 +4,14 @@ use super::conversation::framed;
 use super::house::House;
 use crate::config::Config;
 use crate::error::{Code, Fault};
+use crate::journal::Counts;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::Caller;
 use crate::lab::fact::JobId;
 use crate::lab::view::Query;
 use crate::notice::Pending;
 use crate::service::dispatch;
-use crate::service::plan::Came;
+use crate::service::plan::{Came, JournalCounts};
 use crate::service::{self, Asker, Door, Function, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
@@ -31,8 +32,14 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
             uptime_ms: house.clock.now().ms_since(house.opened),
             listen: house.listen(),
             connections: house.connections(),
+            journal: journal_counts(house),
         },
     }
+}
+
+fn journal_counts(house: &House) -> JournalCounts {
+    let Counts { appends, facts, syncs, snapshots, expired } = house.counter.counts();
+    JournalCounts { appends, facts, syncs, snapshots, expired }
 }
 
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.

@@ -77,11 +77,14 @@ pub static FUNCTIONS: &[Function] = &[
         name: "get_status",
         service: "about",
         doc: "The server and its lab in numbers. jobs.destroyed counts the ended jobs that are still \
-             remembered; listen names the open doors and where each is.",
+             remembered; listen names the open doors and where each is; journal \
+             counts since the start: durable writes (appends), facts in them, syncs of the disk, snapshots, and \
+             facts deleted for their age (expired).",
         args: &[],
         result: "{name:str, version:str, uptime:num, accept:bool, reason:str, jobs:{queued:int, \
              power:int, ready:int, destroyed:int}, boards:COUNTS, machines:int, users:int, sessions:int, \
-             connections:int, orders_open:int, listen:{*:str}}",
+             connections:int, orders_open:int, listen:{*:str}, journal:{appends:int, facts:int, syncs:int, \
+             snapshots:int, expired:int}}",
         role: Role::Guest,
         errors: &[],
         example: "{}",

@@ -46,6 +46,23 @@ pub struct Door<'a> {
     pub listen: &'a BTreeMap<&'static str, String>,
     /// How many connections it has.
     pub connections: usize,
+    /// What its journal did since it was opened.
+    pub journal: JournalCounts,
+}
+
+/// What a journal did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JournalCounts {
+    /// Durable writes of facts.
+    pub appends: u64,
+    /// Facts in them.
+    pub facts: u64,
+    /// Times the disk was told to make sure.
+    pub syncs: u64,
+    /// Snapshots that were completed.
+    pub snapshots: u64,
+    /// Facts deleted because nobody wants history that old.
+    pub expired: u64,
 }
 
 /// A call that was understood.

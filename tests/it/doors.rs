@@ -39,6 +39,19 @@ fn two_sockets_share_a_session_and_a_job_lives_its_whole_life() {
 }
 
 #[test]
+fn whoever_was_answered_finds_the_write_counted() {
+    let house = House::open();
+    let mut socket = Socket::guest(house.address);
+    let mut counts = || socket.call(json!({"fname": "get_status"})).expect("the status")["journal"].clone();
+    let before = counts();
+    create(&mut Socket::guest(house.address), json!({"boards": 1}));
+    let after = counts();
+    let grown = |key: &str| after[key].as_u64() > before[key].as_u64();
+    assert!(grown("appends") && grown("facts"), "{before} then {after}");
+    assert_eq!(after["expired"], 0);
+}
+
+#[test]
 fn the_calls_of_one_message_see_each_other_and_one_failure_spoils_only_itself() {
     let house = House::open();
     let mut socket = Socket::guest(house.address);

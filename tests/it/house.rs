@@ -17,6 +17,9 @@ use crate::socket::Socket;
 /// When all stories begin.
 const BEGINNING: Moment = Moment(1_800_000_000_000);
 
+/// A house that is opened again begins with a snapshot and has a few facts to hear after it.
+const SNAPSHOT_FACTS: usize = 7;
+
 /// A lab of one torus with a dead board and a dead link, and one pool.
 pub const LAB: &str = r#"
 name = "house"
@@ -69,7 +72,7 @@ impl House {
 
     /// A house with this configuration.
     pub fn with(config: &str) -> House {
-        House::on(config, MemoryJournal::default(), Clock::moved(BEGINNING))
+        House::on(config, MemoryJournal::with_snapshots(SNAPSHOT_FACTS), Clock::moved(BEGINNING))
     }
 
     /// A house on what another one kept.

@@ -32,6 +32,7 @@ pub fn body_of(piece: &Piece) -> Written {
         Piece::Machine { spec } => write("machine", 1, &MachineIs { spec: (&**spec).into() }),
         Piece::Boards(runs) => write("boards", 1, &Boards { runs: runs.iter().map(Run::of).collect() }),
         Piece::Board(words) => write("board", 1, &BoardSaid::of(words)),
+        Piece::Wear(boards) => write("wear", 1, &Wear { boards: boards.as_slice().into() }),
         Piece::User { name, user } => write("user", 1, &UserIs::of(name, user)),
         Piece::Session { key, record } => write("session", 1, &SessionIs::of(*key, record)),
         Piece::SessionsOver(over) => {
@@ -55,6 +56,7 @@ pub fn piece_of(kind: &str, version: u16, body: &str) -> Read<Piece> {
         ("machine", 1) => Ok(Piece::Machine { spec: Arc::new(read::<MachineIs>(body)?.spec.spec()?) }),
         ("boards", 1) => read::<Boards>(body)?.piece(),
         ("board", 1) => read::<BoardSaid>(body)?.piece(),
+        ("wear", 1) => Ok(Piece::Wear(read::<Wear>(body)?.boards.0)),
         ("user", 1) => read::<UserIs>(body)?.piece(),
         ("session", 1) => read::<SessionIs>(body)?.piece(),
         ("sessions_over", 1) => Ok(read::<SessionsOver>(body)?.piece()),
@@ -499,6 +501,13 @@ impl From<Named> for BoardName {
             Named::Serial(serial) => BoardName::Serial(serial.0),
         }
     }
+}
+
+/// `Piece::Wear`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wear {
+    boards: Runs,
 }
 
 /// `Piece::Retired`.

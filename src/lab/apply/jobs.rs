@@ -132,10 +132,17 @@ impl Lab {
         }
         self.live.remove(&id);
         self.retired.push_back(id);
+        self.forget_oldest_jobs();
+    }
+
+    /// Not more ended jobs are remembered than are wanted.
+    pub(in crate::lab) fn forget_oldest_jobs(&mut self) {
         while self.retired.len() > self.options.retired_jobs_max {
             let oldest = self.retired.pop_front();
-            oldest.and_then(|oldest| self.jobs.remove(&oldest));
-            self.jobs_in_state.entry(JobState::Destroyed).and_modify(|count| *count -= 1);
+            if oldest.and_then(|oldest| self.jobs.remove(&oldest)).is_some() {
+                let ended = self.jobs_in_state.entry(JobState::Destroyed);
+                ended.and_modify(|count| *count = count.saturating_sub(1));
+            }
         }
     }
 

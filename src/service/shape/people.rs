@@ -5,6 +5,7 @@ use crate::clock::Moment;
 use crate::lab::job::JobState;
 use crate::lab::view::{StatusView, UserView};
 use crate::service::Asker;
+use crate::service::plan::JournalCounts;
 use crate::session;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -94,7 +95,24 @@ impl Serialize for Status<'_> {
         map.serialize_entry("connections", &door.connections)?;
         map.serialize_entry("orders_open", &lab.orders_open)?;
         map.serialize_entry("listen", door.listen)?;
+        map.serialize_entry("journal", &Journal(&door.journal))?;
         map.end()
+    }
+}
+
+/// What the journal did.
+struct Journal<'a>(&'a JournalCounts);
+
+impl Serialize for Journal<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts = self.0;
+        serializer.collect_map([
+            ("appends", counts.appends),
+            ("facts", counts.facts),
+            ("syncs", counts.syncs),
+            ("snapshots", counts.snapshots),
+            ("expired", counts.expired),
+        ])
     }
 }
 

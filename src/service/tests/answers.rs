@@ -196,6 +196,8 @@ fn status_counts_what_is_there() {
         (&status["uptime"], &status["connections"], &status["sessions"]),
         (&json!(12.345), &json!(3), &json!(5))
     );
+    let journal = json!({"appends": 5, "facts": 9, "syncs": 6, "snapshots": 1, "expired": 2});
+    assert_eq!(status["journal"], journal);
     let boards = status["boards"].as_object().unwrap().values().map(|count| count.as_u64().unwrap());
     assert_eq!(boards.sum::<u64>(), 4 * 2 * 3 + 4);
 }

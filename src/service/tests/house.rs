@@ -9,7 +9,7 @@ use crate::lab::fact::{Fact, OrderId, SessionEnd, SessionKey};
 use crate::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
 use crate::lab::view::Query;
 use crate::lab::{Lab, Options};
-use crate::service::plan::Heard;
+use crate::service::plan::{Heard, JournalCounts};
 use crate::service::{Asker, Door, Outcome, Plan, Planned, dispatch, plan, write_answer};
 use crate::session::{Session, SessionId};
 use crate::user::{Phc, Role, UserName};
@@ -156,7 +156,13 @@ impl House {
             client: "test",
             opened: Moment(1_000_000),
             expires: (role != Role::Admin).then_some(Moment(4_600_000)),
-            door: Door { name: "berth", uptime_ms: 12_345, listen: listen(), connections: 3 },
+            door: Door {
+                name: "berth",
+                uptime_ms: 12_345,
+                listen: listen(),
+                connections: 3,
+                journal: JournalCounts { appends: 5, facts: 9, syncs: 6, snapshots: 1, expired: 2 },
+            },
         }
     }
 

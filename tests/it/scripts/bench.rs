@@ -8,7 +8,8 @@
 //! - `power J`, `clean J`, `test BOARD`, `order N.M`, followed by `ok [BOARDS]` and `fail BOARD WHY`: what hardware
 //!   says to the last order of that kind; `obedient` lets it do all it is told, at once, from now on.
 //! - `note J`: a sign of life; `wait 61s`: time passes, deadline by deadline.
-//! - `restart`: all facts into a new lab, which must answer every question as the old one does.
+//! - `restart`: all facts into a new lab, which must answer every question as the old one does, and so must one made
+//!   of its pieces; `restart 90s` when the server was away so long.
 //! - `list`, `ended`, `job J`, `explain J`, `history J`, `boards`, `status`, `users`: questions.
 
 use super::telling::{self, START};
@@ -102,6 +103,10 @@ impl Bench {
             ["note", job] => self.lab.note(&[(JobId(number(job)), self.now)]),
             ["wait", time] => self.wait(words::ms(time)),
             ["restart"] => self.restart(),
+            ["restart", time] => {
+                self.now = self.now.plus_ms(words::ms(time));
+                self.restart();
+            }
             question => self.ask(question),
         }
     }
@@ -163,6 +168,7 @@ impl Bench {
         options.patience_ms = said.ms("patience").unwrap_or(options.patience_ms);
         options.retest_after_ms = said.ms("retest").unwrap_or(options.retest_after_ms);
         options.reports_to_quarantine = said.number("reports").unwrap_or(options.reports_to_quarantine);
+        options.restart_grace_ms = said.ms("grace").unwrap_or(options.restart_grace_ms);
         said.end();
         self.lab.set_options(options.clone());
     }
@@ -215,10 +221,14 @@ impl Bench {
         self.now = until;
     }
 
-    /// All facts into a new lab. It and the old one, each with whole keepalives, must be alike in all they answer.
+    /// All facts into a new lab, and that lab into pieces and together again. It and the old one, each with whole
+    /// keepalives, must be alike in all they answer.
     fn restart(&mut self) {
+        let mut told = Lab::new(self.options.clone());
+        self.kept.iter().for_each(|fact| told.apply(fact));
         let mut new = Lab::new(self.options.clone());
-        self.kept.iter().for_each(|fact| new.apply(fact));
+        new.restore(told.pieces()).expect("a lab can be put together again");
+        assert_eq!(new.pieces(), told.pieces());
         let (ours, theirs) = (self.lab.resume(self.now), new.resume(self.now));
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "after replay other orders are given");
         for query in questions(&self.lab) {

@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use berth::allocator::BoardIndex;
 use berth::clock::Moment;
-use berth::lab::command::Command;
+use berth::controller::Outcome;
 use berth::lab::effect::Order;
 use berth::lab::fact::{Grant, MachineName, OrderId};
 use std::collections::BTreeMap;
@@ -103,10 +103,10 @@ impl Hardware {
     }
 
     /// What is said by now, in an order of chance.
-    pub fn speak(&mut self, now: Moment, chance: &mut Chance) -> Option<Command> {
+    pub fn speak(&mut self, now: Moment, chance: &mut Chance) -> Option<Outcome> {
         let ready: Vec<_> = (0..self.answers.len()).filter(|at| self.answers[*at].due <= now).collect();
         let Answer { order, obeyed, failed, .. } = self.answers.swap_remove(*chance.pick(&ready)?);
-        Some(Command::AnswerOrder { order, obeyed, failed })
+        Some(Outcome { order, obeyed, failed })
     }
 
     /// When something more is said.

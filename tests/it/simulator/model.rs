@@ -4,13 +4,17 @@ use super::rules;
 use berth::allocator::BoardIndex;
 use berth::clock::Moment;
 use berth::lab::board::BoardState;
-use berth::lab::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark};
-use berth::lab::job::{JobSpec, JobState};
+use berth::lab::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark, SessionEnd, SessionKey};
+use berth::lab::job::{JobSpec, JobState, Reason};
 use berth::lab::machine::MachineSpec;
 use berth::lab::view::{BoardFilter, Query, View};
 use berth::lab::{Lab, Options};
+use berth::session::EXPIRED_AGAIN_MS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// So late sessions may be ended after their span.
+const SWEEP_MS: u64 = 1000;
 
 /// A job as the facts tell it.
 #[derive(Clone, Debug)]
@@ -27,6 +31,32 @@ pub struct Job {
     pub switching: Moment,
     /// Of which grant its boards are.
     grant: Grant,
+    /// When it was mentioned last.
+    seen: Moment,
+    /// Its lease is not over before this, because the server was not there.
+    grace: Option<Moment>,
+}
+
+/// A session as the facts tell it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// How long it lives unused; zero for ever.
+    span_ms: u64,
+    /// When it was used last.
+    used: Moment,
+}
+
+impl Job {
+    /// When its present loan is over.
+    pub fn lease_ends_at(&self) -> Option<Moment> {
+        let agreed = self.granted.plus_ms(self.spec.lease_ms?);
+        Some(self.grace.map_or(agreed, |grace| grace.max(agreed)))
+    }
+
+    /// Whether it holds boards.
+    fn holds(&self) -> bool {
+        matches!(self.state, JobState::Power | JobState::Ready)
+    }
 }
 
 /// A machine as the facts tell it.
@@ -59,6 +89,8 @@ pub struct Model {
     pub machines: Vec<Machine>,
     /// The jobs that were ever queued.
     pub jobs: BTreeMap<JobId, Job>,
+    /// The sessions that live.
+    pub sessions: BTreeMap<SessionKey, Session>,
     /// How many grants went past somebody who waits for the same machine.
     pub overtakings: usize,
     last_grant: Grant0,
@@ -180,7 +212,9 @@ impl Model {
                 let last = self.jobs.last_key_value().map_or(0, |(id, _)| id.0);
                 assert_eq!(job.0, last + 1, "numbers of jobs follow each other");
                 let (spec, state) = (spec.clone(), JobState::Queued);
-                let new = Job { spec, state, created: at, granted: at, switching: at, grant: Grant(0) };
+                let (created, granted, switching, seen) = (at, at, at, at);
+                let grant = Grant(0);
+                let new = Job { spec, state, created, granted, switching, grant, seen, grace: None };
                 self.jobs.insert(*job, new);
             }
             Event::JobGranted { job, grant, machine, boards, region } => {
@@ -206,9 +240,23 @@ impl Model {
                 (self.job(*job).state, self.job(*job).switching) = (JobState::Power, at);
             }
             Event::JobRequeued { job, .. } => self.end(*job, JobState::Queued, at),
-            Event::JobDestroyed { job, .. } => self.end(*job, JobState::Destroyed, at),
+            Event::JobDestroyed { job, reason, .. } => {
+                self.check_end(*job, reason, at);
+                self.end(*job, JobState::Destroyed, at);
+            }
             _ => self.take_board(fact),
         }
+    }
+
+    /// Nobody's time is over before it is.
+    fn check_end(&mut self, id: JobId, reason: &Reason, at: Moment) {
+        let job = self.job(id);
+        let due = match reason {
+            Reason::Lapsed => job.spec.keepalive_ms.map(|ms| job.seen.plus_ms(ms)),
+            Reason::LeaseOver => job.lease_ends_at().filter(|_| job.holds()),
+            _ => return,
+        };
+        assert!(due.is_some_and(|due| due <= at), "job {id} ends at {at} ({reason}): {job:?}");
     }
 
     fn new_grant(&mut self, grant: Grant) {
@@ -289,13 +337,39 @@ impl Model {
             Event::BoardSet { board: BoardRef { machine, board }, mark, by, .. } => {
                 self.machine(machine).set(*board, *mark, by);
             }
+            Event::SessionOpened { session, span_ms, .. } => {
+                let new = self.sessions.insert(*session, Session { span_ms: *span_ms, used: fact.at });
+                assert!(new.is_none(), "{session:?} was opened twice");
+            }
+            Event::SessionEnded { session, why } => {
+                let ended = self.sessions.remove(session).expect("a session that ends was there");
+                let over = ended.span_ms > 0 && ended.used.plus_ms(ended.span_ms) <= fact.at;
+                assert!(over || *why != SessionEnd::Expired, "{session:?} ran out too early: {ended:?}");
+            }
             _ => {}
         }
     }
 
-    /// After a restart every order has its whole time again.
-    pub fn restart(&mut self, now: Moment) {
-        self.jobs.values_mut().for_each(|job| job.switching = now);
+    /// Somebody mentioned a job.
+    pub fn note(&mut self, job: JobId, now: Moment) {
+        let live = self.jobs.get_mut(&job).filter(|job| job.state != JobState::Destroyed);
+        live.into_iter().for_each(|job| job.seen = job.seen.max(now));
+    }
+
+    /// Somebody used a session.
+    pub fn use_session(&mut self, session: SessionKey, now: Moment) {
+        self.sessions.get_mut(&session).into_iter().for_each(|session| session.used = now);
+    }
+
+    /// After a restart every order, keepalive and session has its whole time again, and leases have at least the grace:
+    /// whoever was mentioned or used when is forgotten.
+    pub fn restart(&mut self, now: Moment, grace_ms: u64) {
+        self.sessions.values_mut().for_each(|session| session.used = now);
+        for job in self.jobs.values_mut() {
+            (job.switching, job.seen, job.grace) = (now, now.max(job.created), None);
+            let until = now.plus_ms(grace_ms);
+            job.grace = Some(until).filter(|_| job.holds() && job.lease_ends_at() < Some(until));
+        }
         for machine in &mut self.machines {
             machine.order_ms_max = machine.order_ms_max.max(machine.spec.order_ms_max);
             machine.out.values_mut().flatten().for_each(|since| *since = now);
@@ -337,8 +411,18 @@ impl Model {
         }
     }
 
-    /// Nothing has been on its way for longer than it may. `restarted` is when orders were last given anew.
-    pub fn check_deadlines(&self, now: Moment, restarted: Moment) {
+    /// Nothing has been on its way for longer than it may. `restarted` is when orders were last given anew; sessions whose
+    /// end was `refused` for lack of room are ended a while after that.
+    pub fn check_deadlines(&self, now: Moment, restarted: Moment, refused: Option<Moment>) {
+        let again = refused.map_or(Moment(0), |at| at.plus_ms(EXPIRED_AGAIN_MS + SWEEP_MS));
+        for (key, session) in self.sessions.iter().filter(|(_, session)| session.span_ms > 0) {
+            let late = now >= session.used.plus_ms(session.span_ms).max(again).plus_ms(SWEEP_MS);
+            assert!(!late, "{key:?} has outlived its span: {session:?}");
+        }
+        for (id, job) in self.jobs.iter().filter(|(_, job)| job.state != JobState::Destroyed) {
+            let lapsed = job.spec.keepalive_ms.is_some_and(|ms| now >= job.seen.plus_ms(ms));
+            assert!(!lapsed, "job {id} has outlived its keepalive");
+        }
         let late = |since: Moment, ms: u64| now > since.max(restarted).plus_ms(ms);
         for machine in &self.machines {
             let ms = machine.order_ms_max;
@@ -353,7 +437,7 @@ impl Model {
                 let known = &self.jobs[job];
                 let late = known.state == JobState::Power && late(known.switching, ms);
                 assert!(!late, "job {job} is switched for ever");
-                let over = known.spec.lease_ms.is_some_and(|ms| now >= known.granted.plus_ms(ms));
+                let over = known.lease_ends_at().is_some_and(|ends_at| now >= ends_at);
                 assert!(!over, "job {job} has outlived its lease");
             }
         }

@@ -1,6 +1,7 @@
 //! People with all sorts of wishes, and configurations that change under them.
 
 use super::chance::Chance;
+use super::model::Session;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
 use berth::lab::command::{Caller, Command};
@@ -49,10 +50,12 @@ pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance:
 }
 
 /// A wish about users, sessions or the service.
-pub fn office(chance: &mut Chance) -> Command {
+pub fn office(sessions: &BTreeMap<SessionKey, Session>, chance: &mut Chance) -> Command {
     let user = user(chance.one_of(&NAMES).0);
     let role = chance.one_of(&Role::ALL);
-    let session = SessionKey(u128::from(chance.below(30)));
+    // Mostly a new one; sometimes one that is there already, or was.
+    let session = SessionKey(u128::from(chance.below(500)));
+    let known: Vec<_> = sessions.keys().copied().collect();
     match chance.below(10) {
         8 => Command::SetService { accept: true, reason: "".into() },
         9 => Command::SetService { accept: chance.percent(70), reason: "lunch".into() },
@@ -60,8 +63,14 @@ pub fn office(chance: &mut Chance) -> Command {
         1 => Command::SetRole { user, role },
         2 => Command::SetPassword { user, phc: Phc::dummy() },
         3 => Command::DeleteUser { user },
-        4 => Command::EndSession { session, why: SessionEnd::LoggedOut },
-        _ => Command::OpenSession { session, user, role, client: "sim".into(), span_ms: 1000 },
+        4 => {
+            let session = chance.pick(&known).copied().unwrap_or(session);
+            Command::EndSession { session, why: SessionEnd::LoggedOut }
+        }
+        _ => {
+            let span_ms = chance.one_of(&[0, 1000, 30_000, 600_000]);
+            Command::OpenSession { session, user, role, client: "sim".into(), span_ms }
+        }
     }
 }
 

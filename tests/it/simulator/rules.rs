@@ -292,7 +292,7 @@ fn until(model: &Model, machine: &Machine, board: BoardIndex, options: &Options)
         return since.plus_ms(machine.return_ms_max()).0;
     }
     let holder = machine.lent.get(&board).map(|job| &model.jobs[job]);
-    let ends = holder.and_then(|job| Some(job.granted.plus_ms(job.spec.lease_ms?)));
+    let ends = holder.and_then(Job::lease_ends_at);
     ends.map_or(u64::MAX - 1, |ends| ends.plus_ms(machine.return_ms_max()).0)
 }
 

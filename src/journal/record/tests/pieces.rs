@@ -26,6 +26,7 @@ fn piece() -> BoxedStrategy<Piece> {
             user: fields!(User { role: role(), phc: phc(), created: moment() }),
         }),
         fields!(Piece::Session { key: session(), record: session_record() }),
+        boards().prop_map(Piece::Wear),
         vec(session(), 0..6).prop_map(Piece::SessionsOver),
         live_or_not().prop_map(|job| Piece::Job(Box::new(job))),
         vec(job(), 0..6).prop_map(Piece::Retired),
@@ -42,6 +43,7 @@ fn variant(piece: &Piece) -> &'static str {
         Piece::Machine { .. } => "machine",
         Piece::Boards(_) => "boards",
         Piece::Board(_) => "board",
+        Piece::Wear(_) => "wear",
         Piece::User { .. } => "user",
         Piece::Session { .. } => "session",
         Piece::SessionsOver(_) => "sessions_over",
@@ -53,11 +55,12 @@ fn variant(piece: &Piece) -> &'static str {
 }
 
 /// All of these.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "counters",
     "machine",
     "boards",
     "board",
+    "wear",
     "user",
     "session",
     "sessions_over",
@@ -323,6 +326,7 @@ fn what_is_nearly_a_piece_is_refused() {
         ("user", r#"{"user":"ada","role":"admin","phc":"plain","created":1}"#),
         ("sessions_over", r#"{"sessions":["abc"]}"#),
         ("retired", r#"{"jobs":[1.5]}"#),
+        ("wear", r#"{"boards":[[1,0]]}"#),
         ("order", r#"{"order":[1,2],"machine":"m","boards":[],"purpose":"lend","deadline":1}"#),
         (
             "order",
@@ -383,6 +387,7 @@ fn golden_pieces() -> Vec<Piece> {
         machine: text("m"),
         boards: [5, 6, 7, 1].map(BoardIndex).to_vec(),
     });
+    pieces.push(Piece::Wear([4, 0, 1, 2, 7].map(BoardIndex).to_vec()));
     pieces
 }
 
