@@ -157,8 +157,11 @@ impl Pages {
         let sql = "SELECT ncell, pgoffset, pgsize FROM dbstat
                    WHERE name = 'fact' AND pagetype = 'leaf' ORDER BY path";
         let mut select = db.prepare(sql)?;
-        let numbers = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-        let pages = select.query_map([], numbers)?.map(|page| page.map(|(n, at, len)| (n as u64, at as u64, len as u64)));
+        let numbers =
+            |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let pages = select
+            .query_map([], numbers)?
+            .map(|page| page.map(|(n, at, len)| (n as u64, at as u64, len as u64)));
         pages.collect::<rusqlite::Result<_>>().map(Pages)
     }
 

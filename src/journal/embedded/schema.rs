@@ -126,9 +126,7 @@ impl Span {
         match faults.into_iter().next() {
             None => Ok(span),
             Some(Fault::Mark(why)) => Err(JournalError::Damaged(why)),
-            Some(Fault::Cut(_, _, why)) => {
-                Err(JournalError::Damaged(format!("{}: {why}", path.display())))
-            }
+            Some(Fault::Cut(_, _, why)) => Err(JournalError::Damaged(format!("{}: {why}", path.display()))),
         }
     }
 
