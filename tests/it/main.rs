@@ -6,6 +6,7 @@ mod commands;
 mod doors;
 mod fake_server;
 mod house;
+mod journal_cli;
 mod program;
 mod run;
 mod scripts;
