@@ -102,7 +102,8 @@ impl RepairArgs {
 /// Repairs the journal, or says what could be done.
 pub fn repair(context: &Context, args: &RepairArgs) -> Result<(), Failure> {
     let config = args.place.config()?;
-    match journal::repair(&config.data_dir, &config.lab_options(), args.remedy())? {
+    let now = Clock::system().now();
+    match journal::repair(&config.data_dir, &config.lab_options(), args.remedy(), now)? {
         Outcome::Sound(report) => {
             verify::print(context, &report)?;
             context.note("nothing is wrong, nothing was changed");

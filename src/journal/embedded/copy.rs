@@ -121,8 +121,12 @@ fn begin(from: &Path, partial: &Path) -> Result<(), JournalError> {
     copied.map_err(unusable(partial))
 }
 
-/// Replays a journal as a start would, and keeps in it that numbers are skipped.
-fn skip_numbers(dir: &Arc<DataDir>, options: Options, now: Moment) -> Result<Restored, JournalError> {
+/// Replays the new journal of a directory as a start would, and keeps in it that numbers are skipped.
+pub(super) fn skip_numbers(
+    dir: &Arc<DataDir>,
+    options: Options,
+    now: Moment,
+) -> Result<Restored, JournalError> {
     let mut journal = EmbeddedJournal::open_in(dir.clone(), PARTIAL_FILE)?;
     let (lab, known_until) = replayed(&mut journal, options)?;
     let (JobId(job), Grant(grant)) = lab.last_numbers();

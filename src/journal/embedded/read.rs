@@ -56,7 +56,10 @@ impl Source<'_> {
         let mut seq = from;
         let mut select = self.db.prepare_cached(SELECT).map_err(|error| refused(self.path, error))?;
         let mut rows = select.query((from as i64, to as i64)).map_err(|error| refused(self.path, error))?;
-        while let Some(row) = rows.next().map_err(|error| self.unread(seq, row_error(error)))? {
+        // What lies behind the last one is not asked for: its page may be damaged.
+        while seq <= to {
+            let row = rows.next().map_err(|error| self.unread(seq, row_error(error)))?;
+            let Some(row) = row else { break };
             let taken = Entry::of(seq, row).and_then(&mut *take);
             if taken.map_err(|error| self.unread(seq, error))?.is_break() {
                 return Ok(());

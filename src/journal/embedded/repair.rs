@@ -4,18 +4,21 @@
 //! before it takes the old one's place, and the old one stays beside it. Only what loses nothing is done unasked: a
 //! snapshot goes that the rest does not need, marks and pages are written anew. Everything else must be named.
 
+use super::copy::{NUMBERS_SKIPPED, skip_numbers};
 use super::dir::DataDir;
 use super::read::Source;
 use super::schema::{self, Mark, refused};
 use super::survey::{Place, Report, look};
 use super::swap::{self, PARTIAL_FILE, make_private, unusable};
 use super::{FILE, row, snapshot};
+use crate::clock::Moment;
 use crate::journal::JournalError;
 use crate::journal::record::RecordError;
 use crate::lab::Options;
 use rusqlite::Connection;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many facts are copied in one transaction.
 const FACTS_AT_ONCE: u64 = 50_000;
@@ -79,11 +82,16 @@ pub enum Outcome {
 }
 
 /// Repairs the journal of a data directory that no server has.
-pub fn repair(data_dir: &Path, options: &Options, remedy: Remedy) -> Result<Outcome, JournalError> {
+pub fn repair(
+    data_dir: &Path,
+    options: &Options,
+    remedy: Remedy,
+    now: Moment,
+) -> Result<Outcome, JournalError> {
     if !data_dir.join(FILE).exists() {
         return Err(JournalError::Unusable(format!("there is no journal in {}", data_dir.display())));
     }
-    let dir = DataDir::claim(data_dir)?;
+    let dir = Arc::new(DataDir::claim(data_dir)?);
     let path = dir.path().join(FILE);
     let before = look(&path, options, true)?;
     if before.problems.is_empty() {
@@ -94,7 +102,13 @@ pub fn repair(data_dir: &Path, options: &Options, remedy: Remedy) -> Result<Outc
         return Ok(Outcome::Choices(before, choices));
     };
     let partial = dir.path().join(PARTIAL_FILE);
-    let proved = rebuild(&path, &partial, &plan).and_then(|()| prove(&partial, options));
+    let proved = rebuild(&path, &partial, &plan).and_then(|()| prove(&partial, options)).and_then(|()| {
+        // As after putting back a copy: what is forgotten had numbers.
+        match remedy {
+            Remedy::DropFrom(_) => skip_numbers(&dir, options.clone(), now).map(drop),
+            _ => Ok(()),
+        }
+    });
     if proved.is_err() {
         let _ = swap::clear(&partial);
     }
@@ -162,7 +176,10 @@ fn dropped(report: &Report, plan: &Plan) -> Vec<String> {
         ));
     }
     if report.lost.is_some() && plan.first == report.first {
-        dropped.push(format!("fact {} and everything after it is lost", plan.last + 1));
+        let lost = plan.last + 1;
+        dropped.push(format!(
+            "fact {lost} and everything after it is lost; {NUMBERS_SKIPPED} numbers of jobs and grants are skipped"
+        ));
     }
     let gone = report.snapshots.iter().filter(|found| !plan.snapshots.contains(&found.seq));
     dropped.extend(gone.map(|found| format!("the snapshot after fact {} is dropped", found.seq)));

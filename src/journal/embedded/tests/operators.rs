@@ -2,6 +2,7 @@
 
 use super::snapshots::{NOW, OFTEN, Story};
 use super::*;
+use crate::lab::fact::{Event, Grant, JobId};
 use crate::lab::{Lab, Options};
 
 /// A closed journal with two snapshots and some facts after them, and the lab it tells of.
@@ -24,13 +25,22 @@ fn look(dir: &Path) -> Report {
 }
 
 fn mend(dir: &Path, remedy: Remedy) -> Outcome {
-    repair(dir, &Options::default(), remedy).unwrap()
+    repair(dir, &Options::default(), remedy, NOW).unwrap()
 }
 
 /// The lab after so many facts.
 fn lab_after(facts: &[Fact]) -> Lab {
     let mut lab = Lab::new(Options::default());
     facts.iter().for_each(|fact| lab.apply(fact));
+    lab
+}
+
+/// The lab after so many facts, when the rest was dropped.
+fn lab_cut_after(facts: &[Fact]) -> Lab {
+    let mut lab = lab_after(facts);
+    let (JobId(job), Grant(grant)) = lab.last_numbers();
+    let (last_job, last_grant) = (JobId(job + NUMBERS_SKIPPED), Grant(grant + NUMBERS_SKIPPED));
+    lab.apply(&Fact { at: NOW, event: Event::NumbersSkipped { last_job, last_grant } });
     lab
 }
 
@@ -154,7 +164,7 @@ fn pages_that_cannot_be_read_are_passed_over() {
     let there = Scratch::new();
     image.write(there.path());
     let Outcome::Repaired(_) = mend(there.path(), Remedy::DropFrom(from)) else { panic!() };
-    Story::check(there.path(), &lab_after(&told[..from as usize - 1]));
+    Story::check(there.path(), &lab_cut_after(&told[..from as usize - 1]));
     let Outcome::Repaired(_) = mend(scratch.path(), Remedy::DropBefore(to + 1)) else { panic!() };
     Story::check(scratch.path(), &lab_after(&told));
 }
@@ -200,8 +210,8 @@ fn damaged_facts_are_only_dropped_by_their_number() {
     }
     assert_eq!(std::fs::read(there.path().join(FILE)).unwrap(), before, "nothing was changed");
     let Outcome::Repaired(done) = mend(there.path(), Remedy::DropFrom(30)) else { panic!() };
-    assert_eq!((done.report.first, done.report.last), (1, 29));
-    Story::check(there.path(), &lab_after(&facts[..29]));
+    assert_eq!((done.report.first, done.report.last), (1, 30));
+    Story::check(there.path(), &lab_cut_after(&facts[..29]));
     let there = damaged();
     let Outcome::Repaired(done) = mend(there.path(), Remedy::DropBefore(42)) else { panic!() };
     assert_eq!((done.report.first, done.report.last), (42, span.last));
@@ -240,7 +250,7 @@ fn a_damaged_log_can_be_dropped_from_its_damage_on() {
     let Outcome::Repaired(done) = mend(there.path(), Remedy::DropFrom(lost)) else { panic!() };
     let aside = done.aside.unwrap();
     assert_eq!(std::fs::read(swap::suffixed(&aside, "-wal")).unwrap(), bytes);
-    Story::check(there.path(), &lab_after(&story.told[..lost as usize - 1]));
+    Story::check(there.path(), &lab_cut_after(&story.told[..lost as usize - 1]));
 }
 
 #[test]
