@@ -1,12 +1,12 @@
 //! The command line: what people and scripts type, and how answers are printed.
 //!
-//! Every command but `serve`, `demo` and `config` talks to a server over its native door and to nothing else, so it can be
+//! Every command but `serve`, `demo`, `config`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
 //! run from anywhere. Results go to standard output, everything else to standard error; tables and JSON keep their columns
 //! and shapes. How commands end is in `exit`.
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
 //! `answers`, `size`, `span` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `shell`. Deliberately not here: what a command means.
+//! `jobs`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
 mod bench;
@@ -17,6 +17,7 @@ mod create;
 pub mod exit;
 mod host;
 mod jobs;
+mod journal;
 mod machines;
 mod notify;
 mod run;
@@ -81,6 +82,12 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Say who may come in.
     User(users::UserArgs),
+    /// Check, print, shrink or repair what the server remembers.
+    Journal(journal::JournalArgs),
+    /// Copy what the server remembers into a file; the server may run.
+    Backup(journal::BackupArgs),
+    /// Put such a copy back; the server must be stopped.
+    Restore(journal::RestoreArgs),
     /// Check or print a configuration.
     Config(host::ConfigArgs),
     /// Print completions for a shell.
@@ -119,6 +126,9 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::Call(args) => call::call(context, args),
         Command::Bench(args) => bench::bench(context, args),
         Command::User(args) => users::users(context, args),
+        Command::Journal(args) => journal::journal(context, args),
+        Command::Backup(args) => journal::backup(context, args),
+        Command::Restore(args) => journal::restore(context, args),
         Command::Config(args) => host::config(context, args),
         Command::Completions(args) => shell::completions(context, args),
         Command::Man(args) => shell::man(context, args),

@@ -3,7 +3,8 @@
 //!
 //! Read this file, then `schema` (the file and its tables), `row` (facts in it), `snapshot` (what was true at some
 //! time), `read` (replay), `reader` (for those who only look), `dir` (the data directory and its lock) and `wal` (damage
-//! that SQLite would drop in silence). The format is described in protocol-spec/journal.md. How damage is found:
+//! that SQLite would drop in silence). What operators ask for has a file each: `survey` (all damage there is), `compact`,
+//! `copy`, `repair`; the last two put another journal in the place of one, which is `swap`. The format is described in protocol-spec/journal.md. How damage is found:
 //!
 //! - a fact carries a checksum over everything in its row, a snapshot one over all its parts;
 //! - facts are numbered without gaps, so that a lost row in the middle shows;
@@ -15,18 +16,27 @@
 //!
 //! Deliberately not here: what a fact looks like in its row (`record`).
 
+mod compact;
+mod copy;
 mod dir;
 mod read;
 mod reader;
+mod repair;
 mod row;
 mod schema;
 mod snapshot;
+mod survey;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod wal;
 
-pub use reader::{JournalReader, backup, restore};
+pub use compact::{Compacted, compact};
+pub use copy::{NUMBERS_SKIPPED, Restored, backup, restore};
+pub use reader::JournalReader;
+pub use repair::{Outcome, Remedy, Repaired, repair};
 pub use row::Entry;
+pub use survey::{Place, Problem, Report, SnapshotFound, survey, survey_file};
 
 use super::record::{Record, RecordError};
 use super::{Counts, Journal, JournalError, Kept};
@@ -42,6 +52,7 @@ use snapshot::Writing;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file of facts, in the data directory.
 const FILE: &str = "journal.sqlite3";
@@ -83,7 +94,7 @@ impl Default for Keeping {
 pub struct EmbeddedJournal {
     /// The database; closed before the directory is let go.
     db: Connection,
-    dir: DataDir,
+    dir: Arc<DataDir>,
     path: PathBuf,
     keeping: Keeping,
     span: Span,
@@ -106,7 +117,13 @@ impl EmbeddedJournal {
     /// Opens the journal in this directory, or begins one. Nobody else can while this one is open.
     pub fn open(data_dir: &Path) -> Result<EmbeddedJournal, JournalError> {
         let dir = DataDir::claim(data_dir)?;
-        let (path, len) = dir.file(FILE)?;
+        swap::refuse_half_done(&dir)?;
+        EmbeddedJournal::open_in(Arc::new(dir), FILE)
+    }
+
+    /// Opens a journal in a directory that is ours already.
+    fn open_in(dir: Arc<DataDir>, name: &str) -> Result<EmbeddedJournal, JournalError> {
+        let (path, len) = dir.file(name)?;
         let log_pages = check_log(&path, len)?;
         let mut db = schema::connect(&path).map_err(|error| refused(&path, error))?;
         schema::prepare(&mut db, &path)?;

@@ -9,7 +9,10 @@ mod embedded;
 mod memory;
 pub mod record;
 
-pub use embedded::{EmbeddedJournal, Entry, JournalReader, Keeping, backup, restore};
+pub use embedded::{
+    Compacted, EmbeddedJournal, Entry, JournalReader, Keeping, NUMBERS_SKIPPED, Outcome, Place, Problem,
+    Remedy, Repaired, Report, Restored, SnapshotFound, backup, compact, repair, restore, survey, survey_file,
+};
 pub use memory::MemoryJournal;
 
 use crate::clock::Moment;

@@ -179,6 +179,9 @@ fn body_of(event: &Event) -> Written {
         Event::ServiceSet { accept, by, reason } => {
             write("service_set", 1, &ServiceSet::of(*accept, by, reason))
         }
+        Event::NumbersSkipped { last_job, last_grant } => {
+            write("numbers_skipped", 1, &NumbersSkipped::of(*last_job, *last_grant))
+        }
     }
 }
 
@@ -210,6 +213,7 @@ fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> 
         ("session_opened", 1) => read::<SessionOpened>(body)?.event(),
         ("session_ended", 1) => Ok(read::<SessionEnded>(body)?.event()),
         ("service_set", 1) => Ok(read::<ServiceSet>(body)?.event()),
+        ("numbers_skipped", 1) => Ok(read::<NumbersSkipped>(body)?.event()),
         _ => Err(RecordError::Unknown { kind: kind.to_owned(), version: i64::from(version) }),
     }
 }

@@ -102,6 +102,9 @@ impl Lab {
         if queued != self.queue.len() {
             return Err(format!("{queued} jobs are queued, the line has {}", self.queue.len()));
         }
+        if let Some(job) = self.jobs.keys().next_back().filter(|job| **job > self.last_job) {
+            return Err(format!("job {job} has a number from the future"));
+        }
         for job in self.jobs.values() {
             let switching = job.loan.as_ref().is_some_and(|loan| {
                 let order =

@@ -136,6 +136,10 @@ pub enum Event {
 
     /// The service takes new jobs, or no longer does.
     ServiceSet { accept: bool, by: Arc<str>, reason: Arc<str> },
+
+    /// A journal was put back from a copy: numbers up to these may have been given out since the copy was made, and
+    /// are not given out again.
+    NumbersSkipped { last_job: JobId, last_grant: Grant },
 }
 
 /// What an operator wants a board to be.

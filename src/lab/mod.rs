@@ -247,6 +247,11 @@ impl Lab {
         }
     }
 
+    /// The numbers that were given out last.
+    pub fn last_numbers(&self) -> (JobId, Grant) {
+        (self.last_job, self.last_grant)
+    }
+
     /// Takes other limits and habits, from the next decision on.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 pub struct Dir(PathBuf);
 
 impl Dir {
+    /// A new one.
     pub fn new(name: &str) -> Dir {
         let dir = std::env::temp_dir().join(format!("berth-cli-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
@@ -23,6 +24,7 @@ impl Dir {
         self.path(name)
     }
 
+    /// The path of a name in it.
     pub fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
@@ -265,7 +267,7 @@ fn users_are_changed_over_the_wire() {
 }
 
 /// A server of the real program, in a directory of its own; where it listens.
-fn serve(dir: &Dir, config: &str) -> (Running, std::net::SocketAddr) {
+pub fn serve(dir: &Dir, config: &str) -> (Running, std::net::SocketAddr) {
     let running =
         Running::spawn(&mut command(&["serve", "--config", config, "--data-dir", &dir.path("data")]));
     let line = running.until_out("native: listening on ");

@@ -9,6 +9,7 @@ mod doors;
 mod fake_server;
 mod faults;
 mod house;
+mod journal_cli;
 mod life;
 mod program;
 mod run;

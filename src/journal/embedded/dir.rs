@@ -41,6 +41,11 @@ impl DataDir {
         Ok(DataDir { path: path.canonicalize().map_err(|e| unusable("found", e))?, _lock: lock })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether somebody has the directory just now.
     pub fn is_held(path: &Path) -> bool {
         let lock = File::open(path.join(LOCK_FILE));

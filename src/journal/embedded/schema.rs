@@ -110,35 +110,83 @@ pub struct Span {
     pub snapshots: Vec<u64>,
 }
 
+/// What is wrong with the ends of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A mark, or what stands in the place of deleted facts.
+    Mark(String),
+    /// Facts that were kept are gone from the end: the first and the last of them, and how that is known.
+    Cut(u64, u64, String),
+}
+
 impl Span {
-    /// Looks at the file.
+    /// Looks at the file, and refuses it when its ends are not right.
     pub fn of(db: &Connection, path: &Path) -> Result<Span, JournalError> {
+        let (span, faults) = Span::look(db, path)?;
+        match faults.into_iter().next() {
+            None => Ok(span),
+            Some(Fault::Mark(why)) => Err(JournalError::Damaged(why)),
+            Some(Fault::Cut(_, _, why)) => Err(JournalError::Damaged(format!("{}: {why}", path.display()))),
+        }
+    }
+
+    /// Looks at the file; says what is wrong with it, and goes by the facts that are there.
+    pub fn look(db: &Connection, path: &Path) -> Result<(Span, Vec<Fault>), JournalError> {
         let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
         let number = |sql| number(sql).map_err(|error| refused(path, error));
-        let damaged = |why: String| JournalError::Damaged(format!("{}: {why}", path.display()));
-        let (last, marked) =
-            (number("SELECT coalesce(max(seq), 0) FROM fact")?, Mark::Reached.read(db, path)?);
-        let last =
-            u64::try_from(last).map_err(|_| damaged(format!("the last fact has the number {last}")))?;
+        let last = number("SELECT coalesce(max(seq), 0) FROM fact")?;
+        let last = u64::try_from(last).map_err(|_| {
+            JournalError::Damaged(format!("{}: the last fact has the number {last}", path.display()))
+        })?;
+        let mut faults = Vec::new();
+        let marked = believe(Mark::Reached.read(db, path), last, &mut faults)?;
         let (first, snapshots) = match format(db, path)? < FORMAT_WITH_SNAPSHOTS {
             true => (1, Vec::new()),
-            false => (Mark::First.read(db, path)?, snapshots(db).map_err(|error| refused(path, error))?),
+            false => {
+                let there = number("SELECT coalesce(min(seq), 1) FROM fact")?.max(1) as u64;
+                let first = believe(Mark::First.read(db, path), there, &mut faults)?;
+                (first, snapshots(db).map_err(|error| refused(path, error))?)
+            }
         };
+        let span = Span { first, last, marked, snapshots };
+        faults.extend(span.faults(path));
+        Ok((span, faults))
+    }
+
+    /// What its numbers say against each other.
+    fn faults(&self, path: &Path) -> Vec<Fault> {
+        let Span { first, last, marked, snapshots } = self;
+        let (mut faults, next) = (Vec::new(), last + 1);
         if last < marked {
-            return Err(damaged(format!("fact {} is missing, and {marked} facts were kept", last + 1)));
+            let why = format!("fact {next} is missing, and {marked} facts were kept");
+            faults.push(Fault::Cut(next, *marked, why));
         }
-        if first > 1 && snapshots.first().is_none_or(|seq| seq + 1 < first) {
-            return Err(damaged(format!(
-                "facts before {first} were deleted and there is no snapshot in their place"
+        if *first > 1 && snapshots.first().is_none_or(|seq| seq + 1 < *first) {
+            faults.push(Fault::Mark(format!(
+                "{}: facts before {first} were deleted and there is no snapshot in their place",
+                path.display()
             )));
         }
-        match snapshots.last() {
-            Some(seq) if *seq > last => Err(damaged(format!(
-                "fact {} is missing, and there is a snapshot after fact {seq}",
-                last + 1
-            ))),
-            _ => Ok(Span { first, last, marked, snapshots }),
+        if let Some(seq) = snapshots.last().filter(|seq| *seq > last) {
+            let why = format!("fact {next} is missing, and there is a snapshot after fact {seq}");
+            faults.push(Fault::Cut(next, *seq, why));
         }
+        faults
+    }
+}
+
+/// A mark, or what the facts say when it is damaged.
+fn believe(
+    mark: Result<u64, JournalError>,
+    otherwise: u64,
+    faults: &mut Vec<Fault>,
+) -> Result<u64, JournalError> {
+    match mark {
+        Err(JournalError::Damaged(why)) => {
+            faults.push(Fault::Mark(why));
+            Ok(otherwise)
+        }
+        read => read,
     }
 }
 

@@ -217,3 +217,29 @@ fn piece(line: &str) -> Result<Piece, RecordError> {
     let version = u16::try_from(version).map_err(unknown)?;
     Record { at: Moment(0), kind: kind.into(), version, body: body.into() }.piece()
 }
+
+/// When a snapshot was begun, and how many bytes it has.
+pub fn size(db: &Connection, seq: u64) -> rusqlite::Result<(u64, u64)> {
+    let sql = "SELECT at, (SELECT coalesce(sum(length(body)), 0) FROM snapshot_part WHERE seq = ?1)
+               FROM snapshot WHERE seq = ?1";
+    db.query_row(sql, [seq as i64], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
+}
+
+/// Writes a snapshot of one journal into another, as it is.
+pub fn copy(from: &Connection, to: &Transaction<'_>, seq: u64) -> rusqlite::Result<()> {
+    let row = "SELECT at, version, parts, sum FROM snapshot WHERE seq = ?1";
+    let row: [i64; 4] =
+        from.query_row(row, [seq as i64], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
+    let [at, version, parts, sum] = row;
+    to.execute(
+        "INSERT INTO snapshot (seq, at, version, parts, sum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (seq as i64, at, version, parts, sum),
+    )?;
+    let mut insert = to.prepare("INSERT INTO snapshot_part (seq, part, body) VALUES (?1, ?2, ?3)")?;
+    let mut select = from.prepare("SELECT part, body FROM snapshot_part WHERE seq = ?1 ORDER BY part")?;
+    let mut rows = select.query([seq as i64])?;
+    while let Some(row) = rows.next()? {
+        insert.execute((seq as i64, row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))?;
+    }
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! The embedded journal: what it is given comes back, through kills, torn logs, full disks and flipped bytes.
 
+mod operators;
 mod snapshots;
 
 use super::*;

@@ -588,3 +588,23 @@ impl ServiceSet {
         Event::ServiceSet { accept: self.accept, by: self.by.0, reason: self.reason.0 }
     }
 }
+
+/// `Event::NumbersSkipped`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumbersSkipped {
+    last_job: u64,
+    last_grant: u64,
+}
+
+impl NumbersSkipped {
+    /// What is kept of the event.
+    pub fn of(last_job: JobId, last_grant: Grant) -> NumbersSkipped {
+        NumbersSkipped { last_job: last_job.0, last_grant: last_grant.0 }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        Event::NumbersSkipped { last_job: JobId(self.last_job), last_grant: Grant(self.last_grant) }
+    }
+}

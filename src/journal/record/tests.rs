@@ -66,6 +66,7 @@ variants! {
     SessionOpened { session: session(), user: user(), role: role(), client: text(), span_ms: any::<u64>() }
     SessionEnded { session: session(), why: session_end() }
     ServiceSet { accept: any::<bool>(), by: text(), reason: text() }
+    NumbersSkipped { last_job: job(), last_grant: any::<u64>().prop_map(Grant) }
 }
 
 fn text() -> BoxedStrategy<Arc<str>> {
@@ -505,6 +506,7 @@ fn golden_facts() -> Vec<Fact> {
         Event::SessionEnded { session, why: SessionEnd::Ended },
         Event::SessionEnded { session, why: SessionEnd::UserChanged },
         Event::ServiceSet { accept: false, by: text("op"), reason: text("power work at noon") },
+        Event::NumbersSkipped { last_job: JobId(1_000_007), last_grant: Grant(1_000_012) },
     ];
     events.into_iter().zip(1_790_000_000_123..).map(|(event, at)| Fact { at: Moment(at), event }).collect()
 }

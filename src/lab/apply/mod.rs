@@ -51,6 +51,10 @@ impl Lab {
             Event::ServiceSet { accept, reason, .. } => {
                 self.service = super::Service { accept: *accept, reason: reason.clone() };
             }
+            Event::NumbersSkipped { last_job, last_grant } => {
+                self.last_job = self.last_job.max(*last_job);
+                self.last_grant = self.last_grant.max(*last_grant);
+            }
             _ => self.apply_to_users(fact),
         }
     }

@@ -2,20 +2,28 @@
 
 use super::*;
 use crate::lab::command::{Caller, Command};
+use crate::lab::fact::Event;
 use crate::lab::job::{JobSpec, Want};
 use crate::lab::machine::{MachineSpec, Shape};
 use crate::lab::{Lab, Options};
 
+/// When copies are put back.
+pub const NOW: Moment = Moment(1_000_000_000_000);
+
+fn put_back(from: &Path, dir: &Path, replace: bool) -> Result<Restored, JournalError> {
+    restore(from, dir, replace, Options::default(), NOW)
+}
+
 /// A lab that lives, and the journal of what it does.
-struct Story {
-    lab: Lab,
-    journal: EmbeddedJournal,
-    now: Moment,
-    told: Vec<Fact>,
+pub struct Story {
+    pub lab: Lab,
+    pub journal: EmbeddedJournal,
+    pub now: Moment,
+    pub told: Vec<Fact>,
 }
 
 impl Story {
-    fn begin(dir: &Path, keeping: Keeping) -> Story {
+    pub fn begin(dir: &Path, keeping: Keeping) -> Story {
         let journal = EmbeddedJournal::open(dir).unwrap().keeping(keeping);
         let mut story =
             Story { lab: Lab::new(Options::default()), journal, now: Moment(1_000), told: Vec::new() };
@@ -33,7 +41,7 @@ impl Story {
     }
 
     /// One round of the desk.
-    fn happen(&mut self, command: Command) {
+    pub fn happen(&mut self, command: Command) {
         self.now = self.now.plus_ms(100);
         let mut facts = self.lab.decide(self.now, &Caller::server(), &command).unwrap();
         facts.iter().for_each(|fact| self.lab.apply(fact));
@@ -49,7 +57,7 @@ impl Story {
     }
 
     /// Jobs come, and their keepalives lapse: queued, granted, destroyed, overdue, quarantined.
-    fn go_on(&mut self, jobs: usize) {
+    pub fn go_on(&mut self, jobs: usize) {
         for number in 0..jobs {
             let spec = JobSpec { keepalive_ms: Some(2_000), ..JobSpec::new("ann", Want::Boards(1)) };
             self.happen(Command::CreateJob(spec));
@@ -60,20 +68,20 @@ impl Story {
     }
 
     /// Does all that can wait.
-    fn tend(&mut self) {
+    pub fn tend(&mut self) {
         while self.journal.tend(self.now, true).unwrap().is_some_and(|at| at <= self.now) {}
     }
 
     /// What a start finds is what was.
-    fn check(dir: &Path, lab: &Lab) {
+    pub fn check(dir: &Path, lab: &Lab) {
         let mut found = Lab::new(Options::default());
-        super::super::super::replay_into(&mut EmbeddedJournal::open(dir).unwrap(), &mut found, &mut |_| {})
+        crate::journal::replay_into(&mut EmbeddedJournal::open(dir).unwrap(), &mut found, &mut |_| {})
             .unwrap();
         assert_eq!(found.pieces(), lab.pieces());
     }
 }
 
-const OFTEN: Keeping = Keeping { snapshot_facts: 50, history_ms: None };
+pub const OFTEN: Keeping = Keeping { snapshot_facts: 50, history_ms: None };
 
 /// How many facts a start had to hear, and whether there was a snapshot.
 fn heard(dir: &Path) -> (bool, usize) {
@@ -265,24 +273,29 @@ fn a_copy_made_while_facts_come_is_a_beginning_and_starts_a_server() {
         let there = Scratch::new();
         let from = copies.path().join(format!("copy-{number}"));
         let dir = there.path().join("data");
-        assert_eq!(restore(&from, &dir, false).unwrap(), None);
-        Story::check(&dir, lab);
-        let Err(JournalError::Unusable(why)) = restore(&from, &dir, false) else { panic!() };
+        let restored = put_back(&from, &dir, false).unwrap();
+        assert_eq!(restored.aside, None);
+        let mut skipped = lab.clone();
+        let (last_job, last_grant) = (restored.last_job, restored.last_grant);
+        assert!(last_job.0 >= NUMBERS_SKIPPED && last_grant.0 >= NUMBERS_SKIPPED);
+        skipped.apply(&Fact { at: NOW, event: Event::NumbersSkipped { last_job, last_grant } });
+        Story::check(&dir, &skipped);
+        let Err(JournalError::Unusable(why)) = put_back(&from, &dir, false) else { panic!() };
         assert!(why.contains("--replace"), "{why}");
-        let aside = restore(&from, &dir, true).unwrap().expect("the old one is kept");
+        let aside = put_back(&from, &dir, true).unwrap().aside.expect("the old one is kept");
         assert!(aside.exists());
-        Story::check(&dir, lab);
+        Story::check(&dir, &skipped);
     }
     let to = copies.path().join("copy-5");
     let Err(JournalError::Unusable(why)) = backup(scratch.path(), &to) else { panic!() };
     assert!(why.contains("exists already"), "{why}");
-    let Err(JournalError::Locked(_)) = restore(&to, scratch.path(), true) else { panic!() };
+    let Err(JournalError::Locked(_)) = put_back(&to, scratch.path(), true) else { panic!() };
     // A copy that was changed or cut short is found out before anything is touched.
     let whole = std::fs::read(&to).unwrap();
     for cut in [whole.len() / 2, whole.len() - PAGE_BYTES, 5_000] {
         std::fs::write(&to, &whole[..cut]).unwrap();
         let there = Scratch::new();
-        assert!(restore(&to, &there.path().join("data"), false).is_err(), "cut at {cut}");
+        assert!(put_back(&to, &there.path().join("data"), false).is_err(), "cut at {cut}");
         assert!(!there.path().join("data").exists());
     }
 }

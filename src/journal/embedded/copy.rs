@@ -1,0 +1,158 @@
+//! Copies of a journal, and the way back from a copy.
+//!
+//! A copy is older than the world: jobs and grants may have been numbered since, and workers, clients and people may
+//! remember them. So the way back skips numbers, in the same file that takes the old one's place.
+
+use super::dir::DataDir;
+use super::schema::{self, Mark, Span, refused};
+use super::swap::{self, PARTIAL, PARTIAL_FILE, make_private, suffixed, unusable};
+use super::{EmbeddedJournal, FILE, JournalReader};
+use crate::clock::Moment;
+use crate::journal::{Journal, JournalError, Kept};
+use crate::lab::fact::{Event, Fact, Grant, JobId};
+use crate::lab::{Lab, Options};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many numbers of jobs, and of grants, are skipped when a journal is put back from a copy.
+pub const NUMBERS_SKIPPED: u64 = 1_000_000;
+
+/// Copies the journal of a data directory into a file, as it is at one instant; a server may run. The copy is checked
+/// before it gets its name.
+pub fn backup(data_dir: &Path, to: &Path) -> Result<JournalReader, JournalError> {
+    if to.exists() {
+        return Err(JournalError::Unusable(format!("{} exists already", to.display())));
+    }
+    drop(JournalReader::open(data_dir)?);
+    let (path, partial) = (data_dir.join(FILE), suffixed(to, PARTIAL));
+    // One that an interrupted copy left is of no use to anybody.
+    swap::clear(&partial).map_err(unusable(&partial))?;
+    let copied = copy(&path, &partial).and_then(|()| check(&partial));
+    if copied.is_err() {
+        let _ = swap::clear(&partial);
+    }
+    copied?;
+    swap::keep(&partial, to).map_err(unusable(&partial))?;
+    JournalReader::open_file(to)
+}
+
+/// Writes the copy.
+fn copy(path: &Path, partial: &Path) -> Result<(), JournalError> {
+    let db = schema::connect_to_read(path).map_err(|error| refused(path, error))?;
+    make_private(partial)
+        .map_err(|error| JournalError::Unusable(format!("{} cannot be made: {error}", partial.display())))?;
+    let text = partial.to_str().ok_or_else(|| {
+        JournalError::Unusable(format!("{} is no name that can be written as text", partial.display()))
+    })?;
+    db.execute("VACUUM INTO ?1", [text]).map_err(|error| refused(partial, error))?;
+    // The copy knows its own end, so that it can be told when it is cut short.
+    let copy = schema::connect(partial).map_err(|error| refused(partial, error))?;
+    let last = Span::of(&copy, partial)?.last;
+    Mark::Reached.set(&copy, last).map_err(|error| refused(partial, error))
+}
+
+/// Whether a copy is whole: every fact and every snapshot.
+fn check(path: &Path) -> Result<(), JournalError> {
+    let copy = JournalReader::open_file(path)?;
+    copy.check_file()?;
+    copy.snapshots().iter().try_for_each(|seq| copy.snapshot(*seq).map(drop))?;
+    copy.scan(copy.first(), copy.last(), &mut |entry| entry.fact().map(|_| ControlFlow::Continue(())))
+}
+
+/// What a journal that was put back is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Where the journal is that was there before.
+    pub aside: Option<PathBuf>,
+    /// The number of the last fact, which skips the numbers.
+    pub last: u64,
+    /// When the fact before it was decided: what happened later is not known any more.
+    pub known_until: Moment,
+    /// No job up to this number will be made.
+    pub last_job: JobId,
+    /// No grant up to this number will be made.
+    pub last_grant: Grant,
+}
+
+/// Puts a copy in the place of the journal of a data directory that no server has. A journal that is there is only
+/// replaced when that is wanted, and is kept beside. The copy is replayed and its numbers are skipped before it gets
+/// its name.
+pub fn restore(
+    from: &Path,
+    data_dir: &Path,
+    replace: bool,
+    options: Options,
+    now: Moment,
+) -> Result<Restored, JournalError> {
+    let log = suffixed(from, "-wal");
+    if log.metadata().is_ok_and(|meta| meta.len() > 0) {
+        return Err(JournalError::Unusable(format!(
+            "{} has a log beside it, so it is a journal in use and no copy; make one with 'berth backup'",
+            from.display()
+        )));
+    }
+    check(from)?;
+    let dir = Arc::new(DataDir::claim(data_dir)?);
+    if dir.path().join(FILE).exists() && !replace {
+        return Err(JournalError::Unusable(format!(
+            "there is a journal in {} already; --replace puts it aside",
+            data_dir.display()
+        )));
+    }
+    let partial = dir.path().join(PARTIAL_FILE);
+    let proved = begin(from, &partial).and_then(|()| skip_numbers(&dir, options, now));
+    if proved.is_err() {
+        let _ = swap::clear(&partial);
+    }
+    let restored = proved?;
+    Ok(Restored { aside: swap::swap(dir.path(), "replaced")?, ..restored })
+}
+
+/// A file of the owner's alone with the same bytes.
+fn begin(from: &Path, partial: &Path) -> Result<(), JournalError> {
+    let copied = swap::clear(partial).and_then(|()| {
+        make_private(partial)?;
+        // The rights of the copy go with its bytes.
+        fs::copy(from, partial)?;
+        fs::set_permissions(partial, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+    });
+    copied.map_err(unusable(partial))
+}
+
+/// Replays the new journal of a directory as a start would, and keeps in it that numbers are skipped.
+pub(super) fn skip_numbers(
+    dir: &Arc<DataDir>,
+    options: Options,
+    now: Moment,
+) -> Result<Restored, JournalError> {
+    let mut journal = EmbeddedJournal::open_in(dir.clone(), PARTIAL_FILE)?;
+    let (lab, known_until) = replayed(&mut journal, options)?;
+    let (JobId(job), Grant(grant)) = lab.last_numbers();
+    let last_job = JobId(job.saturating_add(NUMBERS_SKIPPED));
+    let last_grant = Grant(grant.saturating_add(NUMBERS_SKIPPED));
+    let event = Event::NumbersSkipped { last_job, last_grant };
+    journal.append(&[Fact { at: now.max(known_until), event }])?;
+    Ok(Restored { aside: None, last: journal.span.last, known_until, last_job, last_grant })
+}
+
+/// The lab that a journal tells of, checked, and when its last fact was decided.
+pub(super) fn replayed(
+    journal: &mut EmbeddedJournal,
+    options: Options,
+) -> Result<(Lab, Moment), JournalError> {
+    let mut lab = Lab::new(options);
+    journal.replay(&mut |kept| match kept {
+        Kept::Snapshot(pieces) => lab.restore(pieces),
+        Kept::Fact(fact) => {
+            lab.apply(&fact);
+            Ok(())
+        }
+    })?;
+    lab.check()
+        .map_err(|why| JournalError::Damaged(format!("what its facts tell contradicts itself: {why}")))?;
+    let sql = "SELECT coalesce(max(at), 0) FROM fact WHERE seq = ?1";
+    let at = journal.db.query_row(sql, [journal.span.last as i64], |row| row.get::<_, i64>(0));
+    Ok((lab, Moment(at.map_err(|error| refused(&journal.path, error))? as u64)))
+}
