@@ -29,7 +29,7 @@ pub use reader::{JournalReader, backup, restore};
 pub use row::Entry;
 
 use super::record::{Record, RecordError};
-use super::{Counts, Journal, JournalError, Kept};
+use super::{Counts, History, Journal, JournalError, Kept};
 use crate::clock::Moment;
 use crate::lab::fact::Fact;
 use crate::lab::snapshot::Piece;
@@ -42,6 +42,7 @@ use snapshot::Writing;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file of facts, in the data directory.
 const FILE: &str = "journal.sqlite3";
@@ -354,6 +355,10 @@ impl Journal for EmbeddedJournal {
 
     fn counts(&self) -> Counts {
         self.counts
+    }
+
+    fn history(&self) -> Option<Arc<dyn History>> {
+        Some(Arc::new(reader::Shelf::of(&self.path)))
     }
 }
 
