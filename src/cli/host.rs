@@ -73,7 +73,7 @@ struct ConfigFile {
 }
 
 /// The origin of a configuration: a file, or none, and what flags say.
-fn origin(file: Option<&PathBuf>, data_dir: Option<&PathBuf>, listen: Option<&String>) -> Origin {
+pub fn origin(file: Option<&PathBuf>, data_dir: Option<&PathBuf>, listen: Option<&String>) -> Origin {
     let flag =
         |flag: &str, key: &str, text: String| Flag { flag: flag.to_owned(), key: key.to_owned(), text };
     let data_dir = data_dir.map(|dir| flag("--data-dir", "data_dir", dir.display().to_string()));
@@ -81,7 +81,8 @@ fn origin(file: Option<&PathBuf>, data_dir: Option<&PathBuf>, listen: Option<&St
     Origin { file: file.cloned(), flags: data_dir.into_iter().chain(listen).collect() }
 }
 
-fn wrong(msg: String) -> Failure {
+/// A configuration that cannot be used.
+pub fn wrong(msg: String) -> Failure {
     Failure::usage(msg.trim_end())
 }
 

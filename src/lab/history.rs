@@ -328,6 +328,8 @@ pub struct History {
     seeds: BTreeMap<JobId, Seed>,
     /// Jobs that live.
     open: BTreeMap<JobId, Row>,
+    /// The job whose events are kept, and they.
+    heard: Option<(JobId, Vec<(Moment, JobEvent)>)>,
     /// Whether a job was queued yet: it and all after it are told of by facts alone.
     began: bool,
 }
@@ -364,6 +366,21 @@ impl History {
         history
     }
 
+    /// The same history, which keeps what happens to this job. Nothing was taken in yet but these pieces.
+    pub fn listening_to(mut self, job: JobId, pieces: &[Piece]) -> History {
+        let past = pieces.iter().find_map(|piece| match piece {
+            Piece::Job(told) if told.id == job => Some(told.log.clone()),
+            _ => None,
+        });
+        self.heard = Some((job, past.unwrap_or_default()));
+        self
+    }
+
+    /// What happened to the job that is listened to, the oldest first.
+    pub fn heard(&self) -> &[(Moment, JobEvent)] {
+        self.heard.as_ref().map_or(&[], |(_, past)| past)
+    }
+
     /// Takes in what a snapshot remembers of a job.
     fn seed(&mut self, job: &Job, specs: &Specs, runs_of: &BTreeMap<MachineName, Vec<BoardRun>>) {
         let mut row = Row::new(job.id, job.spec.clone(), job.created);
@@ -396,6 +413,7 @@ impl History {
             self.open.insert(*job, Row::new(*job, spec.clone(), fact.at));
         }
         let Some((job, event)) = self.telling.take(fact) else { return };
+        self.listen(seq, fact.at, job, &event);
         let Some(row) = self.open.get_mut(&job) else { return };
         let lent = self.telling.lent.get(&job).map(|lent| &lent.boards);
         let over = row.hear(fact.at, &event, lent, &self.telling.specs);
@@ -403,6 +421,18 @@ impl History {
             self.open.remove(&job);
         }
         over.into_iter().for_each(ended);
+    }
+
+    /// Keeps what happened to the job that is listened to, unless the snapshot told it already.
+    fn listen(&mut self, seq: u64, at: Moment, job: JobId, event: &JobEvent) {
+        let Some((wanted, past)) = &mut self.heard else { return };
+        if *wanted != job || (seq <= self.told && !self.open.contains_key(&job)) {
+            return;
+        }
+        if *event == JobEvent::Queued {
+            past.clear();
+        }
+        past.push((at, event.clone()));
     }
 
     /// All that the snapshot knows has happened.

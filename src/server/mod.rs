@@ -20,10 +20,12 @@
 //! 10. The connection renders the answers (`service::write_answer`), frames them (`wire::encode`) and sends all
 //!     it has to say in one write.
 //!
+//! The past of a job that the lab has forgotten is looked up in the journal by the thread of `archive`, beside the desk.
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
 //! Read `house`, `desk`, `connection`, `conversation`, then the rest.
 
+pub mod archive;
 pub mod bell;
 pub mod desk;
 pub mod hasher;
@@ -51,6 +53,7 @@ use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
 use crate::user::password::Password;
 use crate::user::{Role, UserName};
+use archive::Archive;
 use async_io::Async;
 use async_std::task;
 use desk::{Counter, Desk, News};
@@ -122,10 +125,14 @@ impl Server {
         hardware.configure(&config.machines);
         let hasher =
             Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
+        let archive = journal.history();
+        let archive = archive.map(|history| Archive::open(history, config.limits.history_waiting_max));
+        let archive = archive.transpose().map_err(|error| ServerError(error.to_string()))?;
         let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
         let machines = config.machines.clone();
         let listen = config.native.listen.clone();
-        let house = Arc::new(House::new(Parts { clock, counter, hardware, hasher, config, source, log }));
+        let house =
+            Arc::new(House::new(Parts { clock, counter, hardware, hasher, archive, config, source, log }));
         let desk = start_desk(desk, &house)?;
         let mut server = Server {
             house,
