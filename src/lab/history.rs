@@ -25,6 +25,8 @@ type Specs = BTreeMap<MachineName, Arc<MachineSpec>>;
 /// The boards of a loan.
 #[derive(Clone, Debug, PartialEq)]
 struct Lent {
+    /// The number of the grant.
+    grant: Grant,
     /// On which machine.
     machine: MachineName,
     /// Which.
@@ -39,8 +41,8 @@ pub struct Telling {
     specs: Specs,
     /// The boards of each live loan.
     lent: BTreeMap<JobId, Lent>,
-    /// Boards that were set aside at some time, and whose they are since: a loan's list says so no longer.
-    aside: BTreeMap<MachineName, BTreeMap<BoardIndex, Option<JobId>>>,
+    /// Boards that were set aside at some time, and under which loan they were touched last: its list says so no longer.
+    aside: BTreeMap<MachineName, BTreeMap<BoardIndex, Option<(JobId, Grant)>>>,
 }
 
 impl Telling {
@@ -73,7 +75,7 @@ impl Telling {
             }
             Event::JobQueued { job, .. } => (*job, JobEvent::Queued),
             Event::JobGranted { job, grant, machine, boards, .. } => {
-                self.lend(*job, machine, boards);
+                self.lend(*job, *grant, machine, boards);
                 (*job, JobEvent::Granted { grant: *grant, machine: machine.clone(), boards: boards.len() })
             }
             Event::JobReady { job, power, .. } => (*job, JobEvent::Ready { power: *power }),
@@ -102,14 +104,14 @@ impl Telling {
         Some(told).filter(|(job, _)| self.only.is_none_or(|only| only == *job))
     }
 
-    fn lend(&mut self, job: JobId, machine: &MachineName, boards: &Arc<[BoardIndex]>) {
+    fn lend(&mut self, job: JobId, grant: Grant, machine: &MachineName, boards: &Arc<[BoardIndex]>) {
         if let Some(aside) = self.aside.get_mut(machine) {
             for board in boards.iter() {
-                aside.entry(*board).and_modify(|holder| *holder = Some(job));
+                aside.entry(*board).and_modify(|holder| *holder = Some((job, grant)));
             }
         }
         if self.only.is_none_or(|only| only == job) {
-            self.lent.insert(job, Lent { machine: machine.clone(), boards: boards.clone() });
+            self.lent.insert(job, Lent { grant, machine: machine.clone(), boards: boards.clone() });
         }
     }
 
@@ -118,10 +120,12 @@ impl Telling {
         let known = self.aside.get(&at.machine).and_then(|aside| aside.get(&at.board)).copied();
         let holder = known.unwrap_or_else(|| {
             let has = |lent: &Lent| lent.machine == at.machine && lent.boards.contains(&at.board);
-            self.lent.iter().find(|(_, lent)| has(lent)).map(|(job, _)| *job)
+            self.lent.iter().find(|(_, lent)| has(lent)).map(|(job, lent)| (*job, lent.grant))
         });
         self.aside.entry(at.machine.clone()).or_default().insert(at.board, holder);
-        holder.filter(|job| self.lent.contains_key(job))
+        let lasts =
+            |(job, grant): &(JobId, Grant)| self.lent.get(job).is_some_and(|lent| lent.grant == *grant);
+        holder.filter(lasts).map(|(job, _)| job)
     }
 
     fn board_name(&self, machine: &MachineName, board: BoardIndex) -> BoardName {
@@ -391,7 +395,11 @@ impl History {
         if job.is_live() {
             let loan = job.live_loan();
             let lost = loan.map_or_else(Vec::new, |loan| touched_since(loan, runs_of.get(&loan.machine)));
-            let lent = loan.map(|loan| Lent { machine: loan.machine.clone(), boards: loan.boards.clone() });
+            let lent = loan.map(|loan| Lent {
+                grant: loan.grant,
+                machine: loan.machine.clone(),
+                boards: loan.boards.clone(),
+            });
             self.seeds.insert(job.id, Seed { row, lent, lost });
         }
     }
@@ -446,7 +454,7 @@ impl History {
             };
             if let Some(aside) = self.telling.aside.get_mut(&lent.machine) {
                 for board in lent.boards.iter() {
-                    aside.entry(*board).and_modify(|holder| *holder = Some(job));
+                    aside.entry(*board).and_modify(|holder| *holder = Some((job, lent.grant)));
                 }
             }
             if !seed.lost.is_empty() {
@@ -490,4 +498,103 @@ fn touched_since(loan: &Loan, runs: Option<&Vec<BoardRun>>) -> Vec<BoardIndex> {
         ends.get(ends.partition_point(|(end, _)| *end <= u64::from(board.0))).map(|(_, grant)| *grant)
     };
     loan.boards.iter().filter(|board| grant(board) != Some(loan.grant)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::fact::OrderId;
+    use crate::lab::job::{Reason, Want};
+    use crate::lab::machine::Shape;
+
+    fn told(events: Vec<Event>) -> Vec<Row> {
+        let (mut history, mut rows) = (History::default(), Vec::new());
+        for (seq, event) in (1..).zip(events) {
+            history.take(seq, &Fact { at: Moment(seq * 1000), event }, &mut |row| rows.push(row));
+        }
+        history.finish(&mut |row| rows.push(row));
+        rows
+    }
+
+    fn joined() -> Event {
+        let shape = Shape::Pool { serials: vec!["s-0".into(), "s-1".into()] };
+        let (tags, kinds) = (["default".into()].into(), vec!["burn".into()]);
+        let spec = MachineSpec { name: "p".into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 1 };
+        Event::MachineAdded { spec: Arc::new(spec), position: 0 }
+    }
+
+    fn queued(job: u64) -> Event {
+        Event::JobQueued { job: JobId(job), spec: Arc::new(JobSpec::new("ada", Want::Boards(1))) }
+    }
+
+    fn granted(job: u64, grant: u64, board: u32) -> Event {
+        let boards = [BoardIndex(board)].into();
+        Event::JobGranted { job: JobId(job), grant: Grant(grant), machine: "p".into(), boards, region: None }
+    }
+
+    fn failed(board: u32) -> Event {
+        let board = BoardRef { machine: "p".into(), board: BoardIndex(board) };
+        Event::BoardQuarantined { board, reason: "silent".into(), retest_at: None }
+    }
+
+    fn tested(board: u32) -> Event {
+        let board = BoardRef { machine: "p".into(), board: BoardIndex(board) };
+        Event::BoardTested { board, order: OrderId { grant: Grant(99), step: 0 } }
+    }
+
+    fn requeued(job: u64) -> Event {
+        Event::JobRequeued { job: JobId(job), order: None, reason: "a board failed".into() }
+    }
+
+    fn destroyed(job: u64) -> Event {
+        Event::JobDestroyed { job: JobId(job), order: None, reason: Reason::Lapsed }
+    }
+
+    #[test]
+    fn a_job_has_a_row_for_each_grant_and_for_the_wait_in_which_it_ended() {
+        let rows = told(vec![
+            joined(),
+            queued(1),
+            granted(1, 1, 0),
+            failed(0),
+            requeued(1),
+            granted(1, 2, 1),
+            requeued(1),
+            destroyed(1),
+            queued(2),
+        ]);
+        let states: Vec<_> =
+            rows.iter().map(|row| (row.job.0, row.state.word(), row.loan.is_some())).collect();
+        let wanted =
+            [(1, "requeued", true), (1, "requeued", true), (1, "destroyed", false), (2, "queued", false)];
+        assert_eq!(states, wanted);
+        let loan = rows[0].loan.as_ref().unwrap();
+        assert_eq!((loan.failed, &*loan.kind), (1, DEFAULT_KIND));
+        assert_eq!(loan.boards().collect::<Vec<_>>(), [BoardName::Serial("s-0".into())]);
+        assert_eq!((rows[0].waited_ms(Moment(0)), rows[0].held_ms(Moment(0))), (1000, Some(2000)));
+        assert_eq!((rows[1].waited_ms(Moment(0)), rows[2].waited_ms(Moment(0))), (1000, 1000));
+        assert_eq!(rows[2].reason.as_deref(), Some("keepalive lapsed"));
+        assert_eq!((rows[3].waited_ms(Moment(10_000)), rows[3].held_ms(Moment(10_000))), (1000, None));
+    }
+
+    #[test]
+    fn a_board_fails_for_whoever_it_was_touched_for_last() {
+        let failures = |events: Vec<Event>| {
+            let rows =
+                told([vec![joined(), queued(1), queued(2), granted(1, 1, 0), failed(0)], events].concat());
+            rows.iter().map(|row| row.loan.as_ref().map_or(0, |loan| loan.failed)).collect::<Vec<_>>()
+        };
+        assert_eq!(failures(vec![failed(0)]), [2, 0]);
+        assert_eq!(failures(vec![tested(0), failed(0)]), [1, 0]);
+        assert_eq!(failures(vec![tested(0), granted(2, 2, 0), failed(0)]), [1, 1]);
+        assert_eq!(failures(vec![destroyed(1), failed(0)]), [1, 0]);
+        assert_eq!(failures(vec![requeued(1), granted(1, 2, 1), failed(0), failed(1)]), [1, 1, 0]);
+    }
+
+    #[test]
+    fn boards_of_machines_nobody_knows_have_numbers() {
+        let rows = told(vec![queued(1), granted(1, 1, 7)]);
+        let boards: Vec<_> = rows[0].loan.as_ref().unwrap().boards().collect();
+        assert_eq!(boards, [BoardName::Serial("#7".into())]);
+    }
 }

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod doors;
 mod fake_server;
+mod history;
 mod house;
 mod program;
 mod run;

@@ -3,7 +3,7 @@
 //!
 //! `BERTH_SEEDS=n` plays more worlds, `BERTH_SEED=n` one of them again.
 
-mod chance;
+pub mod chance;
 mod hardware;
 mod model;
 mod people;
