@@ -139,6 +139,7 @@ table! {
     TOO_MANY_WAITS = 1119, "limits.waits_max: the connection waits for as many jobs as it may.";
     TOO_MANY_USERS = 1120, "limits.users_max: the server has as many users as it takes.";
     BOARD_BUSY = 1122, "limits.board_orders_max: too many orders wait for this board. Try again when it has answered.";
+    HISTORY_BUSY = 1123, "limits.history_waiting_max: too many look-ups in the journal's history wait. Try again in a second.";
 }
 
 #[cfg(test)]

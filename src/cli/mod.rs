@@ -1,12 +1,12 @@
 //! The command line: what people and scripts type, and how answers are printed.
 //!
-//! Every command but `serve`, `demo`, `config`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
+//! Every command but `serve`, `demo`, `config`, `history`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
 //! run from anywhere. Results go to standard output, everything else to standard error; tables and JSON keep their columns
 //! and shapes. How commands end is in `exit`.
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
-//! `answers`, `size`, `span` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
+//! `answers`, `size`, `span`, `when` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
+//! `jobs`, `history`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
 mod bench;
@@ -15,6 +15,7 @@ mod call;
 mod context;
 mod create;
 pub mod exit;
+mod history;
 mod host;
 mod jobs;
 mod journal;
@@ -29,6 +30,7 @@ mod table;
 mod users;
 mod wait;
 mod watch;
+mod when;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Shared};
@@ -68,6 +70,8 @@ enum Command {
     Power(jobs::PowerArgs),
     /// Print why a job waits, and for what.
     Explain(jobs::ExplainArgs),
+    /// Print who held what, when, and why it ended, out of the journal.
+    History(history::HistoryArgs),
     /// Print the boards, or do something with one.
     Boards(boards::BoardsArgs),
     /// Print the machines, or one with its boards.
@@ -119,6 +123,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::Release(args) => jobs::release(context, args),
         Command::Power(args) => jobs::power(context, args),
         Command::Explain(args) => jobs::explain(context, args),
+        Command::History(args) => history::history(context, args),
         Command::Boards(args) => boards::boards(context, args),
         Command::Machines(args) => machines::machines(context, args),
         Command::WhereIs(args) => machines::where_is(context, args),

@@ -73,6 +73,7 @@ pub const KEYS: &[Key] = &[
     key("limits.keepalive_s_max", seconds(0, 10 * YEAR_S)),
     key("limits.watches_max", count(1, 10_000_000)),
     key("limits.waits_max", count(1, 10_000_000)),
+    restart("limits.history_waiting_max", count(1, 100_000)),
     key("limits.users_max", count(1, 10_000_000)),
     key("limits.in_flight_max", count(1, 1_000_000)),
     key("limits.board_orders_max", count(1, 10_000)),

@@ -130,6 +130,8 @@ pub struct Limits {
     pub watches_max: usize,
     /// Jobs one connection waits for.
     pub waits_max: usize,
+    /// Look-ups in the journal's history that wait.
+    pub history_waiting_max: usize,
     /// Users.
     pub users_max: usize,
     /// Unanswered messages of one connection.
@@ -299,6 +301,7 @@ impl Limits {
             keepalive_ms_max: ms("keepalive_s_max"),
             watches_max: count("watches_max"),
             waits_max: count("waits_max"),
+            history_waiting_max: count("history_waiting_max"),
             users_max: count("users_max"),
             in_flight_max: count("in_flight_max"),
             board_orders_max: count("board_orders_max"),

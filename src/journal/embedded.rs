@@ -39,7 +39,7 @@ pub use row::Entry;
 pub use survey::{Place, Problem, Report, SnapshotFound, survey, survey_file};
 
 use super::record::{Record, RecordError};
-use super::{Counts, Journal, JournalError, Kept};
+use super::{Counts, History, Journal, JournalError, Kept};
 use crate::clock::Moment;
 use crate::lab::fact::Fact;
 use crate::lab::snapshot::Piece;
@@ -371,6 +371,10 @@ impl Journal for EmbeddedJournal {
 
     fn counts(&self) -> Counts {
         self.counts
+    }
+
+    fn history(&self) -> Option<Arc<dyn History>> {
+        Some(Arc::new(reader::Shelf::of(&self.path)))
     }
 }
 

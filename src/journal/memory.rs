@@ -1,9 +1,11 @@
 //! The engine that keeps facts in memory: as durable as the process, and shared so that a test can start a
 //! second house on what the first one kept.
 
-use super::{Counts, Journal, JournalError, Kept};
+use super::history::{Facts, Seen, Take, past_of};
+use super::{Counts, History, Journal, JournalError, Kept, Past};
 use crate::clock::Moment;
-use crate::lab::fact::Fact;
+use crate::lab::fact::{Fact, JobId};
+use crate::lab::machine::MachineSpec;
 use crate::lab::snapshot::Piece;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,5 +86,36 @@ impl Journal for MemoryJournal {
 
     fn counts(&self) -> Counts {
         self.memory().counts
+    }
+
+    fn history(&self) -> Option<Arc<dyn History>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl History for MemoryJournal {
+    fn job(&self, job: JobId, specs: &[Arc<MachineSpec>]) -> Result<Past, JournalError> {
+        past_of(&*self.memory(), job, specs)
+    }
+}
+
+impl Facts for Memory {
+    fn first(&self) -> u64 {
+        1
+    }
+
+    fn last(&self) -> u64 {
+        self.facts.len() as u64
+    }
+
+    fn walk(&self, from: u64, to: u64, take: Take<'_>) -> Result<(), JournalError> {
+        let wanted = self.facts.iter().zip(1..).skip(from.saturating_sub(1) as usize);
+        for (fact, seq) in wanted.take_while(|(_, seq)| *seq <= to) {
+            let taken = take(Seen::Known(seq, fact));
+            if taken.map_err(|error| JournalError::Damaged(error.to_string()))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! What the house remembers. The contract, then facts as stored (`record`), then one file per engine: `memory`
-//! forgets with the process, `embedded` keeps facts in a file on this machine.
+//! forgets with the process, `embedded` keeps facts in a file on this machine. `history` finds the past of one job.
 //!
 //! The desk appends all facts of a round in one write and tells nobody of them before `append` has returned.
 //!
 //! What is deliberately not here: what facts mean.
 
 mod embedded;
+mod history;
 mod memory;
 pub mod record;
 
@@ -13,6 +14,7 @@ pub use embedded::{
     Compacted, EmbeddedJournal, Entry, JournalReader, Keeping, NUMBERS_SKIPPED, Outcome, Place, Problem,
     Remedy, Repaired, Report, Restored, SnapshotFound, backup, compact, repair, restore, survey, survey_file,
 };
+pub use history::{History, Past};
 pub use memory::MemoryJournal;
 
 use crate::clock::Moment;
@@ -20,6 +22,7 @@ use crate::lab::Lab;
 use crate::lab::fact::Fact;
 use crate::lab::snapshot::Piece;
 use std::fmt;
+use std::sync::Arc;
 
 /// Where facts are kept.
 pub trait Journal: Send {
@@ -50,6 +53,11 @@ pub trait Journal: Send {
     /// What was done since the start.
     fn counts(&self) -> Counts {
         Counts::default()
+    }
+
+    /// A way to the past of jobs that is independent of the writing; none if this engine has none.
+    fn history(&self) -> Option<Arc<dyn History>> {
+        None
     }
 }
 

@@ -26,6 +26,7 @@ pub mod command;
 pub mod demand;
 pub mod effect;
 pub mod fact;
+pub mod history;
 pub mod job;
 pub mod machine;
 pub mod queue;

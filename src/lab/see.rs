@@ -3,7 +3,7 @@
 use super::Lab;
 use super::board::BoardState;
 use super::fact::{JobId, MachineName};
-use super::job::{Job, JobState};
+use super::job::{JOB_LOG_MAX, Job, JobState};
 use super::machine::{DEAD_BY_CONFIGURATION, Machine, Physical, TriadsSpec};
 use super::queue::Place;
 use super::refusal::Refusal;
@@ -60,6 +60,14 @@ impl Lab {
     /// The state of a job; unknown when there is none.
     pub fn state_of(&self, job: JobId) -> JobState {
         self.jobs.get(&job).map_or(JobState::Unknown, |job| job.state)
+    }
+
+    /// Whether the lab knows all that happened to a job; also of a job that never was.
+    pub fn remembers_all_of(&self, job: JobId) -> bool {
+        match self.jobs.get(&job) {
+            Some(job) => job.log.len() < JOB_LOG_MAX,
+            None => job > self.last_job,
+        }
     }
 
     fn status(&self) -> StatusView {

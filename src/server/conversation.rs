@@ -346,7 +346,7 @@ impl Conversation {
         let asker = quick::asker(&house, config, &session);
         let plans: Vec<_> = calls.iter().map(|call| service::plan(&call.fname, &call.args, &asker)).collect();
         let quick = |plan: &Result<Planned, Fault>| {
-            plan.as_ref().map_or(true, |known| quick::is_quick(known, waiting))
+            plan.as_ref().map_or(true, |known| quick::is_quick(&house, known, waiting))
         };
         if plans.iter().all(quick) {
             self.answer_now(&calls, plans, &asker, message, config, out);

@@ -155,7 +155,9 @@ async fn prepare(
             }
             Err(fault) => Left::Came(Err(fault)),
         },
-        slow @ (Plan::Wait { .. } | Plan::Consult { .. } | Plan::ReloadConfig) => Left::Slow(slow),
+        slow @ (Plan::Wait { .. } | Plan::Past(_) | Plan::Consult { .. } | Plan::ReloadConfig) => {
+            Left::Slow(slow)
+        }
         // Watching was begun by the connection.
         Plan::Watch(_) => Left::Came(Ok(Outcome::Nothing)),
         _ => Left::Came(quick::carry_out(house, Planned { mentions: None, ..planned }, asker)),
@@ -201,6 +203,7 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
             drop(counted);
             came
         }
+        Either::Right(Plan::Past(job)) => past(house, job).await,
         Either::Right(Plan::Consult { address, what }) => {
             let at = house
                 .counter
@@ -218,6 +221,18 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
             let house = house.clone();
             task::spawn(async move { reload::reload(&house).await }).await.map(Outcome::Changed)
         }
+    }
+}
+
+/// What happened to a job, from wherever all of it is known; what the lab remembers if the journal knows no more.
+async fn past(house: &House, job: JobId) -> Came {
+    let remembered = || quick::see(house, &Query::JobHistory(job)).map(Outcome::Reply);
+    let Some(archive) = quick::archive_of(house, job) else { return remembered() };
+    let specs = house.counter.see(|lab| lab.machine_specs().cloned().collect());
+    match archive.past(job, specs).await {
+        Ok(past) => Ok(Outcome::Reply(Reply::Seen(View::JobHistory(past)))),
+        Err(fault) if fault.code == Code::JOB_UNKNOWN => remembered().map_err(|_| fault),
+        Err(fault) => Err(fault),
     }
 }
 

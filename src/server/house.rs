@@ -1,6 +1,7 @@
 //! What every connection shares: the configuration in force, the counter of the desk, who is connected, and
 //! whether the house is closing.
 
+use super::archive::Archive;
 use super::bell::Bell;
 use super::desk::Counter;
 use super::hardware::Hardware;
@@ -49,6 +50,8 @@ pub struct House {
     pub hardware: Arc<Hardware>,
     /// Who checks passwords.
     pub hasher: Hasher,
+    /// Where forgotten pasts are looked up, if the journal can tell them.
+    pub archive: Option<Archive>,
     /// Who has to wait after wrong ones.
     pub lockout: Mutex<Lockout>,
     /// When the house was opened.
@@ -100,6 +103,8 @@ pub struct Parts {
     pub hardware: Arc<Hardware>,
     /// Who checks passwords.
     pub hasher: Hasher,
+    /// Where forgotten pasts are looked up.
+    pub archive: Option<Archive>,
     /// The configuration.
     pub config: Config,
     /// Where it came from.
@@ -119,6 +124,7 @@ impl House {
             counter: parts.counter,
             hardware: parts.hardware,
             hasher: parts.hasher,
+            archive: parts.archive,
             lockout: Mutex::new(Lockout::new(lockout::Limits::DEFAULT)),
             log: parts.log,
             supervisor: parts.supervisor,

@@ -24,12 +24,14 @@
 //! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
 //! `supervisor` is told of each step.
 //!
+//! The past of a job that the lab has forgotten is looked up in the journal by the thread of `archive`, beside the desk.
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
 //! What the journal can put off (`rounds::Rounds::tend`: snapshots, history that is too old) waits until nobody does.
 //!
 //! Read `house`, `rounds`, `desk`, `connection`, `conversation`, then the rest.
 
+pub mod archive;
 pub mod bell;
 pub mod desk;
 pub mod hasher;
@@ -62,6 +64,7 @@ use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
 use crate::user::password::Password;
 use crate::user::{Role, UserName};
+use archive::Archive;
 use async_io::Async;
 use async_std::task;
 use desk::{Counter, Desk, News};
@@ -143,10 +146,13 @@ impl Server {
         hardware.configure(&config.machines);
         let hasher =
             Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
+        let archive = journal.history();
+        let archive = archive.map(|history| Archive::open(history, config.limits.history_waiting_max));
+        let archive = archive.transpose().map_err(|error| ServerError(error.to_string()))?;
         let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
         let machines = config.machines.clone();
         let listen = config.native.listen.clone();
-        let parts = Parts { clock, counter, hardware, hasher, config, source, log, supervisor };
+        let parts = Parts { clock, counter, hardware, hasher, archive, config, source, log, supervisor };
         let house = Arc::new(House::new(parts));
         let desk = start_desk(desk, &house)?;
         let mut server = Server {

@@ -1,5 +1,6 @@
 //! What is done for a call on the spot: questions to the lab as last kept, signs of life, lists of sessions.
 
+use super::archive::Archive;
 use super::conversation::framed;
 use super::house::House;
 use crate::config::Config;
@@ -43,11 +44,12 @@ fn journal_counts(house: &House) -> JournalCounts {
 }
 
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
-pub fn is_quick(planned: &Planned, waiting: bool) -> bool {
+pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     match &planned.plan {
         Plan::Ready(_) | Plan::Watch(_) | Plan::LogLevel(_) => true,
         Plan::Mention(_) | Plan::Sessions { .. } => !waiting,
         Plan::Ask(ask) => ask.only_reads() && !waiting,
+        Plan::Past(job) => !waiting && archive_of(house, *job).is_none(),
         _ => false,
     }
 }
@@ -60,6 +62,7 @@ pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
     match planned.plan {
         Plan::Ready(result) => Ok(Outcome::Ready(result)),
         Plan::Ask(Ask::Query(query)) => see(house, &query).map(Outcome::Reply),
+        Plan::Past(job) => see(house, &Query::JobHistory(job)).map(Outcome::Reply),
         Plan::Mention(job) => keep_alive(house, job, asker),
         Plan::Sessions { user } => Ok(Outcome::Sessions(sessions(house, user.as_ref()))),
         Plan::LogLevel(level) => log_level(house, level),
@@ -70,6 +73,11 @@ pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
 /// An answer of the lab as last kept.
 pub fn see(house: &House, query: &Query) -> Result<Reply, Fault> {
     house.counter.see(|lab| lab.see(query)).map(Reply::Seen).map_err(|refusal| refusal.fault())
+}
+
+/// Where the past of a job must be looked up, if the lab does not remember all of it.
+pub fn archive_of(house: &House, job: JobId) -> Option<&Archive> {
+    house.archive.as_ref().filter(|_| !house.counter.see(|lab| lab.remembers_all_of(job)))
 }
 
 /// A sign of life, if the caller may give one for this job.

@@ -332,15 +332,16 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "job_history",
         service: "job",
-        doc: "What happened to a job, the oldest first. Of a long life the middle is forgotten; the \
-             journal has it all.",
+        doc: "What happened to a job, the oldest first. Jobs that only the journal still knows are looked up in \
+             it, as are long lives; a job of which its facts were deleted, because they were older than the \
+             history that is kept, is unknown (1001).",
         args: &[JOB_ID],
         result: "[{at:num, event:EVENT, detail:str, grant?:int, machine?:str, boards?:int, power?:bool, \
              board?:BOARDNAME, reason?:str, by?:str}]",
         role: Role::Guest,
-        errors: &[Code::BAD_ARGUMENT, Code::JOB_UNKNOWN],
+        errors: &[Code::TIME_OUT, Code::BAD_ARGUMENT, Code::JOB_UNKNOWN, Code::HISTORY_BUSY],
         example: r#"{"job_id": 1}"#,
-        plan: |args, _| Ok(Plan::Ask(Ask::Query(Query::JobHistory(args.need("job_id", Arguments::job)?)))),
+        plan: |args, _| Ok(Plan::Past(args.need("job_id", Arguments::job)?)),
         answer: seen!(View::JobHistory(past) => shape::Each(|| past.iter().map(shape::job::Past))),
         null_for: &[],
     },

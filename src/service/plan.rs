@@ -97,6 +97,9 @@ pub enum Plan {
         /// How long to wait.
         timeout_ms: u64,
     },
+    /// Tell what happened to a job: as `Query::JobHistory` where the lab remembers all of it, else out of the journal. ->
+    /// `Outcome::Reply`
+    Past(JobId),
     /// Tell this connection of changes, or no longer. -> `Outcome::Nothing`
     Watch(WatchChange),
     /// Put a question to a board. -> `Outcome::Heard`

@@ -8,6 +8,7 @@ mod crash;
 mod doors;
 mod fake_server;
 mod faults;
+mod history;
 mod house;
 mod journal_cli;
 mod life;

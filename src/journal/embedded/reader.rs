@@ -6,12 +6,16 @@ use super::row::Entry;
 use super::schema::{self, Span, refused};
 use super::snapshot;
 use super::{FILE, check_log};
+use crate::journal::history::{Facts, Seen, Take, past_of};
 use crate::journal::record::RecordError;
-use crate::journal::{JournalError, Kept};
+use crate::journal::{History, JournalError, Kept, Past};
+use crate::lab::fact::JobId;
+use crate::lab::machine::MachineSpec;
 use crate::lab::snapshot::Piece;
 use rusqlite::Connection;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A journal as it was when it was opened.
 pub struct JournalReader {
@@ -118,5 +122,37 @@ impl JournalReader {
 
     fn source(&self) -> Source<'_> {
         Source { db: &self.db, path: &self.path }
+    }
+}
+
+impl Facts for JournalReader {
+    fn first(&self) -> u64 {
+        self.span.first
+    }
+
+    fn last(&self) -> u64 {
+        self.span.last
+    }
+
+    fn walk(&self, from: u64, to: u64, take: Take<'_>) -> Result<(), JournalError> {
+        self.scan(from, to, &mut |entry| take(Seen::Stored(entry)))
+    }
+}
+
+/// Where a journal lies that somebody writes. It is opened for each look-up, so that its log can be copied in between.
+pub struct Shelf {
+    path: PathBuf,
+}
+
+impl Shelf {
+    /// The journal in this file.
+    pub fn of(path: &Path) -> Shelf {
+        Shelf { path: path.to_owned() }
+    }
+}
+
+impl History for Shelf {
+    fn job(&self, job: JobId, specs: &[Arc<MachineSpec>]) -> Result<Past, JournalError> {
+        past_of(&JournalReader::open_file(&self.path)?, job, specs)
     }
 }

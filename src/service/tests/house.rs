@@ -203,6 +203,7 @@ impl House {
                 Outcome::Nothing
             }
             Plan::Wait { job, .. } => self.look(&Query::Job(job))?,
+            Plan::Past(job) => self.look(&Query::JobHistory(job))?,
             Plan::Watch(_) => Outcome::Nothing,
             Plan::Consult { address, what } => {
                 self.lab.consult(caller, &address).map_err(|refusal| refusal.fault())?;

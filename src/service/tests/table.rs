@@ -63,6 +63,7 @@ const FROM_ELSEWHERE: &[Code] = &[
     Code::BOARD_BUSY,
     Code::TOO_MANY_WATCHES,
     Code::TOO_MANY_WAITS,
+    Code::HISTORY_BUSY,
     Code::BAD_CONFIG,
 ];
 
