@@ -270,8 +270,10 @@ impl EmbeddedJournal {
             self.write_slice()?;
             return Ok(Some(now));
         }
-        if idle && self.log_pages >= LOG_PAGES_IDLE.min(self.log_pages_max) {
-            self.copy_log_idle().map_err(|error| self.failure(error))?;
+        if self.log_pages >= LOG_PAGES_IDLE.min(self.log_pages_max) {
+            if idle {
+                self.copy_log_idle().map_err(|error| self.failure(error))?;
+            }
             return Ok(Some(now));
         }
         match self.expires_at().map_err(|error| self.failure(error))? {

@@ -287,6 +287,7 @@ fn where_there_is_no_journal_there_is_a_sentence() {
         vec!["journal", "export"],
         vec!["journal", "export", "--skip-damaged"],
         vec!["journal", "repair"],
+        vec!["journal", "compact"],
         vec!["backup", &file],
     ] {
         let refused = host.beside(&args);

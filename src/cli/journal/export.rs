@@ -1,9 +1,9 @@
 //! `berth journal export`: facts as lines of JSON.
 
 use super::Where;
-use super::when::When;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::when::When;
 use crate::clock::Clock;
 use crate::journal::{Entry, JournalReader};
 use clap::Args;
@@ -101,7 +101,7 @@ fn write_facts(
     to: u64,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let since = args.since.map(|since| since.moment(Clock::system().now()));
+    let since = args.since.map(|since| since.seen_from(Clock::system().now()));
     let (mut ended, mut skipped) = (Ok(()), 0u64);
     reader.survey(from, to, &mut |found| {
         let wanted = |entry: &Entry<'_>| {
@@ -180,7 +180,8 @@ fn conceal(value: &mut Value) -> bool {
             }
             conceal(value) || found
         }),
-        Value::Array(values) => values.iter_mut().fold(false, |found, value| conceal(value) || found),
+        // Each of them, also after the first that had one.
+        Value::Array(values) => values.iter_mut().map(conceal).filter(|found| *found).count() > 0,
         _ => false,
     }
 }
@@ -191,8 +192,13 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_and_nothing_else() {
-        let hidden = hide(r#"{"user":"ada","phc":"$argon2id$..","list":[{"session":"00ff"}]}"#).unwrap();
-        assert_eq!(hidden.unwrap(), r#"{"list":[{"session":"***"}],"phc":"***","user":"ada"}"#);
+        let hidden =
+            hide(r#"{"user":"ada","phc":"$argon2id$..","list":[{"session":"00ff"},{"session":"11"}]}"#)
+                .unwrap();
+        assert_eq!(
+            hidden.unwrap(),
+            r#"{"list":[{"session":"***"},{"session":"***"}],"phc":"***","user":"ada"}"#
+        );
         for plain in [r#"{"job":1}"#, r#"{"note":"a session"}"#, r#"{"note":"\"phc\""}"#] {
             assert_eq!(hide(plain).unwrap(), None, "{plain}");
         }

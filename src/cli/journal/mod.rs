@@ -1,14 +1,13 @@
 //! `berth journal`, `berth backup`, `berth restore`: what an operator does with what the server remembers, on the server's
 //! own host.
 //!
-//! Read this file (where the journal is), then `verify`, `export`, `mend` (compact and repair), `copy` (backup and restore) and
-//! `when` (times in). What is done to the file is in the room `journal`; how it looks is in protocol-spec/journal.md.
+//! Read this file (where the journal is), then `verify`, `export`, `mend` (compact and repair) and `copy` (backup and
+//! restore). What is done to the file is in the room `journal`; how it looks is in protocol-spec/journal.md.
 
 mod copy;
 mod export;
 mod mend;
 mod verify;
-mod when;
 
 pub use copy::{BackupArgs, RestoreArgs, backup, restore};
 

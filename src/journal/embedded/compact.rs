@@ -3,7 +3,7 @@
 
 use super::copy::replayed;
 use super::schema;
-use super::swap::suffixed;
+use super::swap::{self, suffixed};
 use super::{EmbeddedJournal, FILE, snapshot};
 use crate::clock::Moment;
 use crate::journal::{Journal, JournalError};
@@ -33,6 +33,7 @@ pub fn compact(
     now: Moment,
     history_ms: Option<u64>,
 ) -> Result<Compacted, JournalError> {
+    swap::refuse_none(data_dir)?;
     let bytes_before = bytes(data_dir);
     let mut journal = EmbeddedJournal::open(data_dir)?;
     let (lab, last_at) = replayed(&mut journal, options)?;

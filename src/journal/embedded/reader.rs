@@ -5,7 +5,7 @@ use super::read::{Found, Source};
 use super::row::Entry;
 use super::schema::{self, Span, refused};
 use super::snapshot;
-use super::{FILE, check_log};
+use super::{FILE, check_log, swap};
 use crate::journal::history::{Facts, Seen, Take, past_of};
 use crate::journal::record::RecordError;
 use crate::journal::{History, JournalError, Kept, Past};
@@ -27,13 +27,12 @@ pub struct JournalReader {
 impl JournalReader {
     /// Opens the journal of a data directory, whether or not a server has it.
     pub fn open(data_dir: &Path) -> Result<JournalReader, JournalError> {
+        swap::refuse_none(data_dir)?;
         let path = data_dir.join(FILE);
-        let len = path.metadata().map_err(|error| {
-            JournalError::Unusable(format!("there is no journal in {}: {error}", data_dir.display()))
-        })?;
+        let len = path.metadata().map_err(swap::unusable(&path))?.len();
         // The log of a server that runs changes while one looks, and is its own concern.
         if !DataDir::is_held(data_dir) {
-            check_log(&path, len.len())?;
+            check_log(&path, len)?;
         }
         JournalReader::open_file(&path)
     }
@@ -50,6 +49,7 @@ impl JournalReader {
     /// Opens the journal of a data directory though it is damaged: what can be read is there. Damage to the log means
     /// that facts at the end are not.
     pub fn open_damaged(data_dir: &Path) -> Result<JournalReader, JournalError> {
+        swap::refuse_none(data_dir)?;
         let path = data_dir.join(FILE);
         let db = schema::connect_to_read(&path).map_err(|error| refused(&path, error))?;
         db.execute_batch("BEGIN").map_err(|error| refused(&path, error))?;

@@ -88,9 +88,7 @@ pub fn repair(
     remedy: Remedy,
     now: Moment,
 ) -> Result<Outcome, JournalError> {
-    if !data_dir.join(FILE).exists() {
-        return Err(JournalError::Unusable(format!("there is no journal in {}", data_dir.display())));
-    }
+    swap::refuse_none(data_dir)?;
     let dir = Arc::new(DataDir::claim(data_dir)?);
     let path = dir.path().join(FILE);
     let before = look(&path, options, true)?;

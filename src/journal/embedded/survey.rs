@@ -9,7 +9,7 @@ use super::dir::DataDir;
 use super::read::{Found, Pages, Source};
 use super::row::Entry;
 use super::schema::{self, Fault, Span, refused};
-use super::swap::{suffixed, unusable};
+use super::swap::{self, suffixed, unusable};
 use super::{FILE, check_log, snapshot};
 use crate::clock::Moment;
 use crate::journal::JournalError;
@@ -120,6 +120,7 @@ impl Place {
 /// Looks at everything in the journal of a data directory, whether or not a server has it. Only what makes looking
 /// impossible is an error.
 pub fn survey(data_dir: &Path, options: &Options) -> Result<Report, JournalError> {
+    swap::refuse_none(data_dir)?;
     let path = data_dir.join(FILE);
     let in_use = DataDir::is_held(data_dir);
     Ok(Report { in_use, ..look(&path, options, !in_use)? })

@@ -66,6 +66,17 @@ pub fn swap(data_dir: &Path, word: &str) -> Result<Option<PathBuf>, JournalError
     Ok(aside)
 }
 
+/// Refuses a directory without a journal, where nothing is to be begun.
+pub fn refuse_none(data_dir: &Path) -> Result<(), JournalError> {
+    match data_dir.join(FILE).metadata() {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let why = format!("there is no journal in {}: {error}", data_dir.display());
+            Err(JournalError::Unusable(why))
+        }
+    }
+}
+
 /// Refuses a directory in which a swap was interrupted after the old journal had left.
 pub fn refuse_half_done(dir: &DataDir) -> Result<(), JournalError> {
     let (path, partial) = (dir.path().join(FILE), dir.path().join(PARTIAL_FILE));
