@@ -7,10 +7,11 @@
 use super::record::RecordError;
 use super::{Entry, JournalError};
 use crate::clock::Moment;
-use crate::lab::fact::{Event, Fact, JobId};
+use crate::lab::fact::{Event, Fact, JobId, MachineName};
 use crate::lab::history::Telling;
 use crate::lab::job::JobEvent;
 use crate::lab::machine::MachineSpec;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ const FACTS_MAX: u64 = 4_000_000;
 
 /// How many events of a job one look-up gathers at most.
 const EVENTS_MAX: usize = 100_000;
+
+/// How many facts are looked at in one step back.
+const BACK_AT_ONCE: u64 = 10_000;
 
 /// A journal as it is asked for the past of jobs, beside the one that is written.
 pub trait History: Send + Sync {
@@ -154,7 +158,14 @@ fn job_in(body: &[u8]) -> Option<JobId> {
 pub fn past_of(facts: &dyn Facts, job: JobId, specs: &[Arc<MachineSpec>]) -> Result<Past, JournalError> {
     let mut walk = Walk { facts, left: FACTS_MAX };
     match walk.find(job)? {
-        Some(seq) => walk.follow(seq, job, specs),
+        Some(seq) => match walk.follow(seq, job, specs)? {
+            (past, unknown) if unknown.is_empty() => Ok(past),
+            (_, unknown) => {
+                let found = walk.machines_before(seq, unknown)?;
+                let specs: Vec<_> = specs.iter().cloned().chain(found).collect();
+                Ok(walk.follow(seq, job, &specs)?.0)
+            }
+        },
         None if walk.left == 0 => Ok(Past::TooLong),
         None => Ok(Past::Nothing(walk.since()?)),
     }
@@ -197,8 +208,13 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// All that happened to a job from the fact that queued it on.
-    fn follow(&mut self, from: u64, job: JobId, specs: &[Arc<MachineSpec>]) -> Result<Past, JournalError> {
+    /// All that happened to a job from the fact that queued it on, and the machines of which boards could not be named.
+    fn follow(
+        &mut self,
+        from: u64,
+        job: JobId,
+        specs: &[Arc<MachineSpec>],
+    ) -> Result<(Past, BTreeSet<MachineName>), JournalError> {
         let (mut telling, mut past) = (Telling::of(job, specs.iter().cloned()), Vec::new());
         let (mut too_long, left) = (false, &mut self.left);
         self.facts.walk(from, self.facts.last(), &mut |seen| {
@@ -222,7 +238,35 @@ impl Walk<'_> {
             let over = matches!(past.last(), Some((_, JobEvent::Destroyed(_))));
             Ok(if over { Break(()) } else { Continue(()) })
         })?;
-        Ok(if too_long { Past::TooLong } else { Past::Whole(past) })
+        let unknown = telling.unknown_machines().clone();
+        Ok((if too_long { Past::TooLong } else { Past::Whole(past) }, unknown))
+    }
+
+    /// What machines that are gone now were made of before a fact, as far as that can be found.
+    fn machines_before(
+        &mut self,
+        mut end: u64,
+        mut wanted: BTreeSet<MachineName>,
+    ) -> Result<Vec<Arc<MachineSpec>>, JournalError> {
+        let (first, mut found) = (self.facts.first(), Vec::new());
+        while end > first && self.left > 0 && !wanted.is_empty() {
+            let from = first.max(end.saturating_sub(BACK_AT_ONCE));
+            let (mut last, left) = (BTreeMap::new(), &mut self.left);
+            self.facts.walk(from, end - 1, &mut |seen| {
+                *left = left.saturating_sub(1);
+                if let Concern::Machine = seen.concern()?
+                    && let Event::MachineAdded { spec, .. } | Event::MachineChanged { spec, .. } =
+                        seen.fact()?.event
+                {
+                    last.insert(spec.name.clone(), spec);
+                }
+                Ok(Continue(()))
+            })?;
+            last.retain(|name, _| wanted.remove(name));
+            found.extend(last.into_values());
+            end = from;
+        }
+        Ok(found)
     }
 
     /// When the first fact was decided that is kept, if there were others before.

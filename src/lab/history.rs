@@ -39,6 +39,8 @@ pub struct Telling {
     /// Only this job is of interest; none means all.
     only: Option<JobId>,
     specs: Specs,
+    /// Machines of which a board had to be named and nobody knew what they are made of.
+    unknown: BTreeSet<MachineName>,
     /// The boards of each live loan.
     lent: BTreeMap<JobId, Lent>,
     /// Boards that were set aside at some time, and under which loan they were touched last: its list says so no longer.
@@ -60,6 +62,11 @@ impl Telling {
     /// Whether a grant to another job can matter at present.
     pub fn has_boards_aside(&self) -> bool {
         !self.aside.is_empty()
+    }
+
+    /// Machines of which a board had to be named and nobody knew what they are made of.
+    pub fn unknown_machines(&self) -> &BTreeSet<MachineName> {
+        &self.unknown
     }
 
     /// What a fact means, and to which job.
@@ -128,7 +135,10 @@ impl Telling {
         holder.filter(lasts).map(|(job, _)| job)
     }
 
-    fn board_name(&self, machine: &MachineName, board: BoardIndex) -> BoardName {
+    fn board_name(&mut self, machine: &MachineName, board: BoardIndex) -> BoardName {
+        if !self.specs.contains_key(machine) {
+            self.unknown.insert(machine.clone());
+        }
         board_name(self.specs.get(machine), board)
     }
 }

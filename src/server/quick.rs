@@ -62,7 +62,7 @@ pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
     match planned.plan {
         Plan::Ready(result) => Ok(Outcome::Ready(result)),
         Plan::Ask(Ask::Query(query)) => see(house, &query).map(Outcome::Reply),
-        Plan::Past(job) => see(house, &Query::JobHistory(job)).map(Outcome::Reply),
+        Plan::Past(job) => past(house, job),
         Plan::Mention(job) => keep_alive(house, job, asker),
         Plan::Sessions { user } => Ok(Outcome::Sessions(sessions(house, user.as_ref()))),
         Plan::LogLevel(level) => log_level(house, level),
@@ -73,6 +73,14 @@ pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
 /// An answer of the lab as last kept.
 pub fn see(house: &House, query: &Query) -> Result<Reply, Fault> {
     house.counter.see(|lab| lab.see(query)).map(Reply::Seen).map_err(|refusal| refusal.fault())
+}
+
+/// The past of a job of which the lab remembered everything a moment ago.
+fn past(house: &House, job: JobId) -> Came {
+    see(house, &Query::JobHistory(job)).map(Outcome::Reply).map_err(|fault| match archive_of(house, job) {
+        Some(_) => Fault::new(Code::TIME_OUT, format!("job {job} was forgotten this very moment; ask again")),
+        None => fault,
+    })
 }
 
 /// Where the past of a job must be looked up, if the lab does not remember all of it.
