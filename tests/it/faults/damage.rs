@@ -41,10 +41,10 @@ impl Crashed {
     fn new() -> Crashed {
         let place = Place::new(LAB);
         let served = Served::start(&mut place.serving());
-        work(&served, 0);
+        work(&served, 0, 80);
         served.stop();
         let served = Served::start(&mut place.serving());
-        work(&served, 100);
+        work(&served, 100, 20);
         served.kill();
         let file = std::fs::read(place.journal()).expect("a file");
         let log = std::fs::read(place.log()).expect("a log");
@@ -60,11 +60,11 @@ impl Crashed {
     }
 }
 
-/// Twenty jobs, half of them over again, each in a transaction of its own.
-fn work(served: &Served, first: usize) {
+/// So many jobs, half of them over again, each in a transaction of its own.
+fn work(served: &Served, first: usize, count: usize) {
     let mut client = served.connect();
     client.handshake_guest("tester").expect("a session");
-    for number in first..first + 20 {
+    for number in first..first + count {
         let create = Request::new("create_job").with("note", format!("note {number}"));
         let job = client.ask(create.with("keepalive", Value::Null)).expect("a job");
         if number % 2 == 0 {
@@ -120,7 +120,7 @@ fn a_torn_log_of_a_killed_server_keeps_all_whole_transactions() {
     let (crashed, mut chance) = (Crashed::new(), chance());
     let notes =
         |facts: &[Fact]| facts.iter().filter(|fact| matches!(fact.event, Event::JobQueued { .. })).count();
-    assert_eq!(notes(&crashed.facts), 40, "all that was acknowledged");
+    assert_eq!(notes(&crashed.facts), 100, "all that was acknowledged");
     assert!(crashed.ends.len() > 20, "{:?}", crashed.ends);
     let (end, _) = *crashed.ends.last().expect("transactions");
     let from = crashed.ends[crashed.ends.len() - 3].0.min(end - 2 * FRAME_BYTES);

@@ -229,17 +229,22 @@ fn a_copy_of_the_log_that_fails_stops_the_desk_and_loses_nothing() {
     create(&mut client, "before").expect("a job");
     place.order_disk("any journal.sqlite3 EIO after 3");
     let mut acknowledged = 0;
-    let broken = loop {
+    // The log is copied between two messages, so nobody need be told: whoever comes next finds the server closing.
+    loop {
         let report =
             Request::new("report_board").with("serial", "devices-1").with("reason", "x".repeat(1000));
         match client.call_many(&vec![report; 50]) {
             Ok(answers) if answers.iter().all(Result::is_ok) => acknowledged += 50,
-            Ok(answers) => break answers[0].clone().expect_err("all or none"),
-            Err(error) => panic!("{error}"),
+            Ok(answers) => {
+                let refused = answers[0].clone().expect_err("all or none");
+                let told = [Code::INTERNAL, Code::STOPPING].map(|code| i64::from(code.number()));
+                assert!(told.contains(&refused.code), "{refused:?}");
+                break;
+            }
+            Err(_) => break,
         }
         assert!(acknowledged < 10_000, "the log was never copied");
-    };
-    assert_eq!(broken.code, i64::from(Code::INTERNAL.number()), "{broken:?}");
+    }
     assert_eq!(served.running.ended(), NOT_AVAILABLE);
     place.order_disk("");
     let facts = facts_of(&place.data()).expect("a whole journal");
