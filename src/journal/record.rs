@@ -131,7 +131,7 @@ fn body_of(event: &Event) -> Written {
             write("machine_changed", 1, &MachineAt::of(spec, *position))
         }
         Event::MachineRemoved { machine } => write("machine_removed", 1, &MachineRemoved::of(machine)),
-        Event::JobQueued { job, spec } => write("job_queued", 1, &JobQueued::of(*job, spec)),
+        Event::JobQueued { job, spec } => write("job_queued", 2, &JobQueued::of(*job, spec)),
         Event::JobGranted { job, grant, machine, boards, region } => {
             write("job_granted", 1, &JobGranted::of(*job, *grant, machine, boards, *region))
         }
@@ -191,7 +191,8 @@ fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> 
         ("machine_added", 1) => read::<MachineAt>(body)?.added(),
         ("machine_changed", 1) => read::<MachineAt>(body)?.changed(),
         ("machine_removed", 1) => Ok(read::<MachineRemoved>(body)?.event()),
-        ("job_queued", 1) => Ok(read::<JobQueued>(body)?.event()),
+        // Version 2 may say who asked, and what the door wants to be told again.
+        ("job_queued", 1 | 2) => Ok(read::<JobQueued>(body)?.event()),
         ("job_granted", 1) => Ok(read::<JobGranted>(body)?.event()),
         ("job_ready", 1) => Ok(read::<JobPower>(body)?.ready()),
         ("job_powering", 1) => Ok(read::<JobPower>(body)?.powering()),

@@ -138,9 +138,12 @@ impl Lab {
         if !states.iter().eq(self.jobs_in_state.iter().filter(|(_, count)| **count > 0)) {
             return Err(format!("jobs are {states:?}, counted are {:?}", self.jobs_in_state));
         }
-        let owners = counted(live.iter().map(|job| job.spec.owner.clone()));
-        if owners != self.live_of_owner {
-            return Err(format!("owners have {owners:?} live jobs, counted are {:?}", self.live_of_owner));
+        let accounts = counted(live.iter().map(|job| job.spec.account()));
+        if accounts != self.live_of_account {
+            return Err(format!(
+                "accounts have {accounts:?} live jobs, counted are {:?}",
+                self.live_of_account
+            ));
         }
         let users = counted(self.sessions.values().map(|session| session.user.clone()));
         if users != self.sessions_of_user {

@@ -23,9 +23,9 @@ impl Caller {
         Caller { user: UserName::server(), role: Role::Admin }
     }
 
-    /// Whether the caller may act on what belongs to `owner`.
-    pub fn may_act_for(&self, owner: &str) -> bool {
-        self.role >= Role::Operator || self.user.as_str() == owner
+    /// Whether the caller may act on a job: the owner, who asked for it, and operators.
+    pub fn may_act_on(&self, job: &JobSpec) -> bool {
+        self.role >= Role::Operator || [&*job.owner, &*job.by].contains(&self.user.as_str())
     }
 }
 
@@ -36,6 +36,8 @@ pub enum Command {
     Configure(Vec<Arc<MachineSpec>>),
     /// Queue a request for boards.
     CreateJob(JobSpec),
+    /// The same, but a request that no machine could ever meet is taken as well and ends at once with that reason.
+    CreateJobAnyway(JobSpec),
     /// Switch all boards of a job on or off.
     PowerJob { job: JobId, power: bool },
     /// End a job, waiting or not.

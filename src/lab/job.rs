@@ -25,6 +25,9 @@ pub const SERIALS_NAMED_MAX: usize = 4096;
 /// How many events of a live job are remembered; the journal has them all.
 pub const JOB_LOG_MAX: usize = 64;
 
+/// What the name begins with under which a door acts; no user's name can.
+const DOOR_MARK: char = '/';
+
 /// What boards are asked for, before a machine is chosen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
@@ -67,6 +70,9 @@ impl fmt::Display for Want {
 pub struct JobSpec {
     /// Whose job it is.
     pub owner: Arc<str>,
+    /// Who asked for it: the owner, an operator, or a door whose protocol knows no users and takes any owner it is told.
+    /// Written down when it is taken into the queue, whatever stands here before.
+    pub by: Arc<str>,
     /// Which boards.
     pub want: Want,
     /// On this machine only.
@@ -93,6 +99,8 @@ pub struct JobSpec {
     pub priority: i32,
     /// Free text, shown in lists.
     pub note: Arc<str>,
+    /// What the door it came by wants to be told again when it lists the job, in that door's own spelling; empty for nothing.
+    pub echo: Arc<str>,
 }
 
 impl JobSpec {
@@ -100,6 +108,7 @@ impl JobSpec {
     pub fn new(owner: &str, want: Want) -> JobSpec {
         JobSpec {
             owner: owner.into(),
+            by: owner.into(),
             want,
             machine: None,
             tags: BTreeSet::from(["default".into()]),
@@ -113,6 +122,16 @@ impl JobSpec {
             kind_args: "".into(),
             priority: 0,
             note: "".into(),
+            echo: "".into(),
+        }
+    }
+
+    /// On whose account it counts. What people tell a door about themselves is no proof, so it uses up nobody's
+    /// account but their own at that door.
+    pub fn account(&self) -> Arc<str> {
+        match self.by.starts_with(DOOR_MARK) {
+            true => format!("{} {}", self.by, self.owner).into(),
+            false => self.owner.clone(),
         }
     }
 }

@@ -115,7 +115,7 @@ pub struct Lab {
     retired: VecDeque<JobId>,
     /// How many live jobs are in each state.
     jobs_in_state: BTreeMap<JobState, usize>,
-    live_of_owner: BTreeMap<Arc<str>, usize>,
+    live_of_account: BTreeMap<Arc<str>, usize>,
     job_of_grant: BTreeMap<Grant, JobId>,
     orders: BTreeMap<OrderId, Outstanding>,
     /// Orders with failures whose consequences are not drawn yet.
@@ -231,7 +231,7 @@ impl Lab {
             live: BTreeSet::new(),
             retired: VecDeque::new(),
             jobs_in_state: BTreeMap::new(),
-            live_of_owner: BTreeMap::new(),
+            live_of_account: BTreeMap::new(),
             job_of_grant: BTreeMap::new(),
             orders: BTreeMap::new(),
             troubled: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use super::Lab;
 use super::board::BoardState;
 use super::fact::{JobId, MachineName};
-use super::job::{JOB_LOG_MAX, Job, JobState};
+use super::job::{JOB_LOG_MAX, Job, JobSpec, JobState};
 use super::machine::{DEAD_BY_CONFIGURATION, Machine, Physical, TriadsSpec};
 use super::queue::Place;
 use super::refusal::Refusal;
@@ -52,9 +52,9 @@ impl Lab {
         })
     }
 
-    /// Whose job it is, so that whoever mentions it can be told from a stranger.
-    pub fn owner_of(&self, job: JobId) -> Option<&Arc<str>> {
-        self.jobs.get(&job).map(|job| &job.spec.owner)
+    /// What was asked for, and by whom, so that whoever mentions a job can be told from a stranger.
+    pub fn spec_of(&self, job: JobId) -> Option<&Arc<JobSpec>> {
+        self.jobs.get(&job).map(|job| &job.spec)
     }
 
     /// The state of a job; unknown when there is none.

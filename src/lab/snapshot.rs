@@ -224,7 +224,7 @@ impl Lab {
         if job.is_live() {
             self.restore_loan(&job)?;
             self.live.insert(id);
-            *self.live_of_owner.entry(job.spec.owner.clone()).or_default() += 1;
+            *self.live_of_account.entry(job.spec.account()).or_default() += 1;
             self.due.lapses.extend(job.lapses_at().map(|lapses_at| (lapses_at, id)));
             self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
         }

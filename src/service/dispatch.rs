@@ -58,19 +58,19 @@ pub fn write_answer(
 
 /// Whether a caller may give a sign of life for a job.
 pub fn mention(lab: &Lab, caller: &Caller, job: JobId) -> Result<(), Refusal> {
-    let owner = lab.owner_of(job).ok_or(Refusal::JobUnknown(job))?;
+    let spec = lab.spec_of(job).ok_or(Refusal::JobUnknown(job))?;
     if lab.state_of(job) == JobState::Destroyed {
         return Err(Refusal::JobOver(job, reason_of(lab, job).into()));
     }
-    match caller.may_act_for(owner) {
+    match caller.may_act_on(spec) {
         true => Ok(()),
-        false => Err(Refusal::NotYours { job, owner: owner.clone() }),
+        false => Err(Refusal::NotYours { job, owner: spec.owner.clone() }),
     }
 }
 
 /// Whether a caller who mentions a job thereby shows that its owner is still there.
 pub fn is_sign_of_life(lab: &Lab, caller: &Caller, job: JobId) -> bool {
-    lab.owner_of(job).is_some_and(|owner| **owner == *caller.user.as_str())
+    lab.spec_of(job).is_some_and(|spec| [&*spec.owner, &*spec.by].contains(&caller.user.as_str()))
 }
 
 /// Why a job ended, in the lab's words.

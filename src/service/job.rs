@@ -351,6 +351,7 @@ fn plan_create_job(args: &Arguments<'_>, asker: &Asker<'_>) -> Result<Plan, Faul
     let machine = args.shared("machine")?;
     let spec = JobSpec {
         owner: args.shared("owner")?.unwrap_or_else(|| asker.caller.user.as_str().into()),
+        by: asker.caller.user.as_str().into(),
         want: want(args)?,
         tags: tags(args, machine.as_deref())?,
         machine,
@@ -364,6 +365,7 @@ fn plan_create_job(args: &Arguments<'_>, asker: &Asker<'_>) -> Result<Plan, Faul
         kind_args: args.json("kind_args")?.unwrap_or_default().into(),
         priority: args.int("priority")?.and_then(|priority| i32::try_from(priority).ok()).unwrap_or(0),
         note: args.shared("note")?.unwrap_or_default(),
+        echo: "".into(),
     };
     Ok(Plan::Ask(Ask::Command(Command::CreateJob(spec))))
 }

@@ -86,6 +86,16 @@ impl UserName {
         UserName("/server".into())
     }
 
+    /// The name under which a door acts whose protocol knows no users.
+    pub fn door(name: &str) -> UserName {
+        UserName(format!("/{name}").into())
+    }
+
+    /// Whether a door acts under this name, or the server itself.
+    pub fn is_door(&self) -> bool {
+        self.0.starts_with('/')
+    }
+
     /// The name of all guests.
     pub fn guest() -> UserName {
         UserName(Self::GUEST.into())

@@ -120,6 +120,8 @@ fn spec() -> impl Strategy<Value = JobSpec> {
     );
     let times = (option::of(time()), option::of(time()), any::<i32>(), text());
     (size, terms, times).prop_map(|((owner, want, machine, tags, kind), terms, times)| JobSpec {
+        by: owner.clone(),
+        echo: "".into(),
         owner: owner.clone(),
         want,
         machine,
@@ -190,7 +192,8 @@ fn command() -> impl Strategy<Value = Command> {
     let session = || (0u128..5).prop_map(SessionKey);
     prop_oneof![
         1 => vec(machine(), 0..4).prop_map(Command::Configure),
-        20 => spec().prop_map(Command::CreateJob),
+        17 => spec().prop_map(Command::CreateJob),
+        3 => spec().prop_map(Command::CreateJobAnyway),
         8 => answer(),
         3 => (job(), any::<bool>()).prop_map(|(job, power)| Command::PowerJob { job, power }),
         2 => (job(), option::of(text())).prop_map(|(job, reason)| Command::DestroyJob { job, reason }),

@@ -311,6 +311,9 @@ impl From<Wanted> for Want {
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     owner: Text,
+    /// Left out when it is the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<Text>,
     want: Wanted,
     #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<Text>,
@@ -330,12 +333,16 @@ pub struct Asked {
     args: Text,
     priority: i32,
     note: Text,
+    /// Left out when it is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<Text>,
 }
 
 impl From<&JobSpec> for Asked {
     fn from(spec: &JobSpec) -> Asked {
         Asked {
             owner: (&spec.owner).into(),
+            by: Some(&spec.by).filter(|by| **by != spec.owner).map(Text::from),
             want: (&spec.want).into(),
             machine: spec.machine.as_ref().map(Text::from),
             tags: texts(&spec.tags),
@@ -349,6 +356,7 @@ impl From<&JobSpec> for Asked {
             args: (&spec.kind_args).into(),
             priority: spec.priority,
             note: (&spec.note).into(),
+            echo: Some(&spec.echo).filter(|echo| !echo.is_empty()).map(Text::from),
         }
     }
 }
@@ -356,6 +364,7 @@ impl From<&JobSpec> for Asked {
 impl From<Asked> for JobSpec {
     fn from(asked: Asked) -> JobSpec {
         JobSpec {
+            by: asked.by.unwrap_or_else(|| asked.owner.clone()).0,
             owner: asked.owner.0,
             want: asked.want.into(),
             machine: asked.machine.map(|machine| machine.0),
@@ -370,6 +379,7 @@ impl From<Asked> for JobSpec {
             kind_args: asked.args.0,
             priority: asked.priority,
             note: asked.note.0,
+            echo: asked.echo.map_or_else(|| "".into(), |echo| echo.0),
         }
     }
 }

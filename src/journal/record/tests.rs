@@ -175,9 +175,12 @@ fn job_spec() -> impl Strategy<Value = JobSpec> {
         priority: any::<i32>(),
     });
     let texts = (text(), option::of(text()), btree_set(text(), 0..4), option::of(text()), text(), text());
-    (want(), limits, texts).prop_map(|(want, limits, (owner, machine, tags, kind, kind_args, note))| {
-        JobSpec {
+    let asked = (want(), text(), text());
+    (asked, limits, texts).prop_map(
+        |((want, by, echo), limits, (owner, machine, tags, kind, kind_args, note))| JobSpec {
             owner,
+            by,
+            echo,
             want,
             machine,
             tags,
@@ -191,8 +194,8 @@ fn job_spec() -> impl Strategy<Value = JobSpec> {
             kind_args,
             priority: limits.priority,
             note,
-        }
-    })
+        },
+    )
 }
 
 /// The numbers of a job's spec.
@@ -507,8 +510,15 @@ fn golden_facts() -> Vec<Fact> {
         Event::SessionEnded { session, why: SessionEnd::UserChanged },
         Event::ServiceSet { accept: false, by: text("op"), reason: text("power work at noon") },
         Event::NumbersSkipped { last_job: JobId(1_000_007), last_grant: Grant(1_000_012) },
+        Event::JobQueued { job: JobId(19), spec: Arc::new(golden_job_of_a_door()) },
     ];
     events.into_iter().zip(1_790_000_000_123..).map(|(event, at)| Fact { at: Moment(at), event }).collect()
+}
+
+/// A job that came by a door which takes any owner it is told.
+fn golden_job_of_a_door() -> JobSpec {
+    let echo = r#"{"args":[3],"kwargs":{"tags":null}}"#.into();
+    JobSpec { by: "/spalloc".into(), echo, ..JobSpec::new("somebody else", Want::Boards(3)) }
 }
 
 /// A torus with everything a torus can have, its boards placed by a table.

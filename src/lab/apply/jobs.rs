@@ -17,7 +17,7 @@ impl Lab {
         self.jobs.insert(id, job);
         self.live.insert(id);
         *self.jobs_in_state.entry(JobState::Queued).or_default() += 1;
-        *self.live_of_owner.entry(spec.owner.clone()).or_default() += 1;
+        *self.live_of_account.entry(spec.account()).or_default() += 1;
         self.enter_queue(id, spec);
     }
 
@@ -117,17 +117,17 @@ impl Lab {
         job.reason = Some(reason.clone());
         job.ended = Some(at);
         job.remember(at, JobEvent::Destroyed(reason.clone()));
-        let owner = job.spec.owner.clone();
+        let account = job.spec.account();
         self.lost.remove(&id);
-        self.retire(id, &owner);
+        self.retire(id, &account);
     }
 
     /// Counts a job among the ended ones and forgets the oldest of them.
-    fn retire(&mut self, id: JobId, owner: &Arc<str>) {
-        if let Some(live) = self.live_of_owner.get_mut(owner) {
+    fn retire(&mut self, id: JobId, account: &Arc<str>) {
+        if let Some(live) = self.live_of_account.get_mut(account) {
             *live -= 1;
             if *live == 0 {
-                self.live_of_owner.remove(owner);
+                self.live_of_account.remove(account);
             }
         }
         self.live.remove(&id);

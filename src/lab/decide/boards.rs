@@ -24,7 +24,7 @@ impl Lab {
     ) -> Decision {
         require_short("reason", reason)?;
         let (machine, board) = self.find_board(address)?;
-        let holds = self.holder(machine, board).is_some_and(|job| caller.may_act_for(&job.spec.owner));
+        let holds = self.holder(machine, board).is_some_and(|job| caller.may_act_on(&job.spec));
         if !holds && caller.role < Role::Operator {
             return Err(Refusal::NeedsRole("only the holder of a board or an operator may report it"));
         }

@@ -30,6 +30,7 @@ impl Lab {
         let events = match command {
             Command::Configure(specs) => self.configure(caller, specs),
             Command::CreateJob(spec) => self.create_job(caller, spec),
+            Command::CreateJobAnyway(spec) => self.create_job_anyway(caller, spec),
             Command::PowerJob { job, power } => self.power_job(caller, *job, *power),
             Command::DestroyJob { job, reason } => self.destroy_job(caller, *job, reason),
             Command::ReportBoard { board, reason } => self.report_board(caller, board, reason),
@@ -97,7 +98,7 @@ impl Lab {
     }
 
     fn require_owner(&self, caller: &Caller, job: &Job) -> Result<(), Refusal> {
-        match caller.may_act_for(&job.spec.owner) {
+        match caller.may_act_on(&job.spec) {
             true => Ok(()),
             false => Err(Refusal::NotYours { job: job.id, owner: job.spec.owner.clone() }),
         }

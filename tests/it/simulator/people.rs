@@ -37,7 +37,8 @@ fn user(name: &str) -> UserName {
 pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Command {
     let job = chance.pick(jobs).copied().unwrap_or(JobId(1));
     match chance.below(100) {
-        0..=49 => Command::CreateJob(request(who, machines, chance)),
+        0..=46 => Command::CreateJob(request(who, machines, chance)),
+        47..=49 => Command::CreateJobAnyway(request(who, machines, chance)),
         50..=69 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
         70..=76 => Command::PowerJob { job, power: chance.percent(50) },
         77..=82 => Command::ReportBoard { board: board(machines, chance), reason: "hot".into() },
