@@ -203,7 +203,9 @@ impl fmt::Display for Reason {
             Reason::Lapsed => write!(f, "keepalive lapsed"),
             Reason::LeaseOver => write!(f, "lease over"),
             Reason::Impossible(why) => write!(f, "no machine can meet it any more: {why}"),
-            Reason::MachineRemoved(machine) => write!(f, "machine '{machine}' was removed"),
+            Reason::MachineRemoved(machine) => {
+                write!(f, "machine '{machine}' was removed, or has other boards now")
+            }
             Reason::BoardsFailed(why) => write!(f, "boards failed: {why}"),
         }
     }

@@ -136,9 +136,17 @@ impl House {
     }
 
     /// Closes the house and opens it again on what it kept.
-    pub fn reopen(mut self) -> House {
+    pub fn reopen(self) -> House {
+        let config = self.config.clone();
+        self.reopen_on(&config)
+    }
+
+    /// The same, with another configuration.
+    pub fn reopen_on(mut self, config: &str) -> House {
         self.close();
-        House::on(&self.config, self.journal.clone(), self.clock.clone())
+        let mut house = House::on(config, self.journal.clone(), self.clock.clone());
+        house.admin_password = self.admin_password.clone();
+        house
     }
 
     fn close(&mut self) {
