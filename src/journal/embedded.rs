@@ -104,6 +104,8 @@ pub struct EmbeddedJournal {
     first_at: Option<Moment>,
     /// Nothing that can wait is done before this, because there was no room.
     tend_after: Moment,
+    /// The log is not copied before this while nobody waits, because it could not be copied whole.
+    copy_after: Moment,
     /// About how many pages were written since the log was last copied.
     log_pages: usize,
     /// How many are written at most before it is copied.
@@ -137,6 +139,7 @@ impl EmbeddedJournal {
             writing: None,
             first_at: None,
             tend_after: Moment(0),
+            copy_after: Moment(0),
             log_pages,
             log_pages_max: LOG_PAGES_MAX,
             counts: Counts::default(),
@@ -176,11 +179,14 @@ impl EmbeddedJournal {
         Ok(())
     }
 
-    /// Copies the log into the file. The facts are kept already: no room only means that the log goes on growing.
+    /// Copies the log into the file. The facts are kept already: no room, or somebody who still looks at the file as it
+    /// was, only means that the log goes on growing.
     fn copy_log(&mut self) {
-        match self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            Ok(()) => {
-                self.log_pages = 0;
+        let numbers = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        match self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], numbers) {
+            Ok((pages, copied)) => {
+                let left = usize::try_from(pages - copied).unwrap_or_default();
+                self.log_pages = left.min(self.log_pages_max / 2);
                 self.counts.syncs += 2;
             }
             Err(error) => match self.failure(error) {
@@ -270,9 +276,11 @@ impl EmbeddedJournal {
             self.write_slice()?;
             return Ok(Some(now));
         }
-        if self.log_pages >= LOG_PAGES_IDLE.min(self.log_pages_max) {
+        let long = self.log_pages >= LOG_PAGES_IDLE.min(self.log_pages_max);
+        if long && self.copy_after <= now {
             if idle {
                 self.copy_log_idle().map_err(|error| self.failure(error))?;
+                self.copy_after = if self.log_pages > 0 { now.plus_ms(TEND_PAUSE_MS) } else { now };
             }
             return Ok(Some(now));
         }
@@ -281,7 +289,7 @@ impl EmbeddedJournal {
                 self.expire(now).map_err(|error| self.failure(error))?;
                 Ok(Some(now))
             }
-            later => Ok(later),
+            later => Ok(later.into_iter().chain(long.then_some(self.copy_after)).min()),
         }
     }
 

@@ -17,6 +17,9 @@ pub const FORMAT_WITH_SNAPSHOTS: i64 = 2;
 /// How many bytes a page holds.
 pub const PAGE_BYTES: usize = 4096;
 
+/// How large the log stays at most when it begins anew; while somebody looks at the file as it was it grows beyond.
+const LOG_BYTES_KEPT: usize = 8000 * PAGE_BYTES;
+
 /// How long a program that writes into our file (none should) is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 
@@ -282,10 +285,10 @@ fn configure(db: &Connection, path: &Path) -> Result<(), JournalError> {
         let why = format!("{} cannot have a write-ahead log here (SQLite gives '{mode}')", path.display());
         return Err(JournalError::Unusable(why));
     }
-    db.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
-    )
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_BYTES_KEPT};
+         PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+    ))
     .map_err(|error| refused(path, error))
 }
 

@@ -230,6 +230,36 @@ fn a_full_disk_refuses_keeps_what_it_has_and_recovers() {
     assert_eq!(replayed(scratch.path()).unwrap(), facts[..kept + 50]);
 }
 
+#[test]
+fn a_log_that_somebody_holds_is_copied_soon_after_and_not_tried_all_the_time() {
+    let (scratch, facts, mut now) = (Scratch::new(), facts(3000), Moment(1));
+    let mut journal = EmbeddedJournal::open(scratch.path()).unwrap();
+    journal.append(&facts).unwrap();
+    let reader = JournalReader::open_file(&journal.path).unwrap();
+    while journal.log_pages < 2 * LOG_PAGES_IDLE {
+        journal.append(&facts).unwrap();
+    }
+    let mut tries = 0;
+    for _ in 0..3 {
+        while journal.tend(now, true).unwrap().is_some_and(|at| at <= now) {
+            tries += 1;
+            assert!(tries < 10, "tried all the time");
+        }
+        assert_eq!(journal.tend(now, true), Ok(Some(now.plus_ms(TEND_PAUSE_MS))), "tried again later");
+        now = now.plus_ms(TEND_PAUSE_MS);
+    }
+    assert_eq!(tries, 3);
+    drop(reader);
+    while journal.tend(now, true).unwrap().is_some_and(|at| at <= now) {}
+    assert_eq!(journal.log_pages, 0);
+    // The log begins anew and does not stay as long as it became.
+    let log = swap::suffixed(&journal.path, "-wal");
+    journal.append(&facts).unwrap();
+    let before = log.metadata().unwrap().len();
+    journal.append(&facts).unwrap();
+    assert_eq!(log.metadata().unwrap().len(), before);
+}
+
 /// The same on a real file system that is small: `BERTH_SMALL_DISK` names a directory on one of a few megabytes.
 #[test]
 #[ignore = "needs BERTH_SMALL_DISK, a directory on a file system of 1 to 16 MB"]

@@ -222,6 +222,26 @@ fn no_room_for_a_copy_of_the_log_loses_nothing() {
 }
 
 #[test]
+fn a_log_that_cannot_be_copied_is_tried_again_now_and_then_not_all_the_time() {
+    let place = Place::new(LAB);
+    let served = Served::start(&mut place.serving_on_faulty_disk());
+    let (mut client, mut reports) = (served.master(&place), Vec::new());
+    let job = create_ready(&mut client, "one");
+    place.order_disk("write journal.sqlite3 ENOSPC");
+    fill(&mut client, 0, &mut reports);
+    // Nobody asks for anything now, so the desk has time for the log.
+    let wait = || Request::new("wait_job").with("job_id", job).with("state", "destroyed");
+    while place.disk_made().is_empty() {
+        client.ask(wait().with("timeout", 0.05)).expect("waiting goes on");
+    }
+    client.ask(wait().with("timeout", 2.5)).expect("waiting goes on");
+    let tries = place.disk_made().lines().count();
+    assert!((2..=5).contains(&tries), "{tries} tries in 2.5 seconds");
+    place.order_disk("");
+    served.stop();
+}
+
+#[test]
 fn a_copy_of_the_log_that_fails_stops_the_desk_and_loses_nothing() {
     let place = Place::new(LAB);
     let served = Served::start(&mut place.serving_on_faulty_disk());
