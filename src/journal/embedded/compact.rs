@@ -59,9 +59,10 @@ fn bytes(data_dir: &Path) -> u64 {
 }
 
 impl EmbeddedJournal {
-    /// Writes a snapshot of the lab, which has heard all facts, and reads it back.
+    /// Writes a snapshot of the lab, which has heard all facts, and reads it back; if there is one already, the lab was
+    /// made of it.
     pub(super) fn snapshot_now(&mut self, now: Moment, lab: &Lab) -> Result<(), JournalError> {
-        if self.span.last == 0 {
+        if self.span.last == 0 || self.span.snapshots.last() == Some(&self.span.last) {
             return Ok(());
         }
         self.begin_snapshot(now, lab.pieces());

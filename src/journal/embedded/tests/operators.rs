@@ -313,3 +313,18 @@ fn a_swap_that_was_interrupted_is_not_taken_for_a_beginning() {
     assert!(why.contains("was interrupted"), "{why}");
     assert!(!path.exists());
 }
+
+#[test]
+fn what_is_small_already_stays_so_whatever_the_settings_are() {
+    let (scratch, lab, ..) = told();
+    let options = |retired_jobs_max| Options { retired_jobs_max, ..Options::default() };
+    let ended =
+        lab.pieces().iter().filter(|piece| matches!(piece, Piece::Job(job) if !job.is_live())).count();
+    assert!(ended > 3);
+    let first = compact(scratch.path(), options(ended), NOW, None).unwrap();
+    for retired_jobs_max in [3, ended, 0] {
+        let again = compact(scratch.path(), options(retired_jobs_max), NOW, Some(0)).unwrap();
+        assert_eq!(again.last, first.last);
+    }
+    assert_eq!(places(&look(scratch.path())), []);
+}
