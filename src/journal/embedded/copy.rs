@@ -107,7 +107,7 @@ pub fn restore(
         let _ = swap::clear(&partial);
     }
     let restored = proved?;
-    Ok(Restored { aside: swap::swap(dir.path(), "replaced")?, ..restored })
+    Ok(Restored { aside: swap::swap(dir.path(), swap::ASIDE[0])?, ..restored })
 }
 
 /// A file of the owner's alone with the same bytes.

@@ -111,7 +111,7 @@ pub fn repair(
         let _ = swap::clear(&partial);
     }
     proved?;
-    let aside = swap::swap(dir.path(), "damaged")?;
+    let aside = swap::swap(dir.path(), swap::ASIDE[1])?;
     let report = look(&path, options, true)?;
     Ok(Outcome::Repaired(Repaired { aside, dropped: dropped(&before, &plan), report }))
 }

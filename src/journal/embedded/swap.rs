@@ -14,6 +14,9 @@ pub const PARTIAL: &str = ".partial";
 /// The name of a journal that is to take the place of another.
 pub const PARTIAL_FILE: &str = "journal.sqlite3.partial";
 
+/// What stands in the name of a journal that was put aside: by a restore, by a repair.
+pub const ASIDE: [&str; 2] = ["replaced", "damaged"];
+
 /// What belongs to a journal: itself, its log, the index of the log. The file goes first: a log without its file is
 /// refused, a file without its log would seem whole and be old.
 const TAILS: [&str; 3] = ["", "-wal", "-shm"];
@@ -77,17 +80,34 @@ pub fn refuse_none(data_dir: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Refuses a directory in which a swap was interrupted after the old journal had left.
+/// Refuses a directory in which a swap was interrupted after the old journal had left: an empty one must not follow it.
 pub fn refuse_half_done(dir: &DataDir) -> Result<(), JournalError> {
-    let (path, partial) = (dir.path().join(FILE), dir.path().join(PARTIAL_FILE));
-    if path.exists() || !partial.exists() {
+    let path = dir.path().join(FILE);
+    if path.exists() {
         return Ok(());
     }
-    Err(JournalError::Unusable(format!(
-        "{} is missing and {} is there: a restore or a repair was interrupted; restore again, or put back what was put aside",
-        path.display(),
-        partial.display()
-    )))
+    match left_over(dir.path()).map_err(unusable(dir.path()))? {
+        None => Ok(()),
+        Some(left) => Err(JournalError::Unusable(format!(
+            "{} is missing and {} is there: a restore or a repair was interrupted; restore again, or put back what was put aside (to begin anew, move it out of the directory)",
+            path.display(),
+            left.display()
+        ))),
+    }
+}
+
+/// A journal that was being made or was put aside, the newest name of those that are there.
+fn left_over(data_dir: &Path) -> io::Result<Option<PathBuf>> {
+    let mut left = Vec::new();
+    for entry in fs::read_dir(data_dir)? {
+        let path = entry?.path();
+        let rest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(FILE));
+        let number =
+            |rest: &str| ASIDE.iter().find_map(|word| rest.strip_prefix(&format!(".{word}-"))?.parse().ok());
+        let number: Option<u32> = rest.and_then(|rest| if rest == PARTIAL { Some(0) } else { number(rest) });
+        left.extend(number.map(|number| (number, path)));
+    }
+    Ok(left.into_iter().max().map(|(_, path)| path))
 }
 
 /// Renames the files of a journal; answers what the first is called now, if there were any.

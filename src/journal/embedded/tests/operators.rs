@@ -328,3 +328,18 @@ fn what_is_small_already_stays_so_whatever_the_settings_are() {
     }
     assert_eq!(places(&look(scratch.path())), []);
 }
+
+#[test]
+fn a_journal_that_was_put_aside_is_never_followed_by_an_empty_one() {
+    for word in ["replaced", "damaged"] {
+        let (scratch, ..) = told();
+        let path = scratch.path().join(FILE);
+        // A restore was interrupted, and the next one failed and took what it had made away.
+        std::fs::rename(&path, swap::suffixed(&path, &format!(".{word}-7"))).unwrap();
+        let Err(JournalError::Unusable(why)) = EmbeddedJournal::open(scratch.path()) else { panic!() };
+        assert!(why.contains(&format!("{FILE}.{word}-7 is there")), "{why}");
+        assert!(!path.exists());
+        std::fs::rename(swap::suffixed(&path, &format!(".{word}-7")), &path).unwrap();
+        EmbeddedJournal::open(scratch.path()).unwrap();
+    }
+}
