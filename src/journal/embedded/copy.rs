@@ -11,7 +11,8 @@ use crate::clock::Moment;
 use crate::journal::{Journal, JournalError, Kept};
 use crate::lab::fact::{Event, Fact, Grant, JobId};
 use crate::lab::{Lab, Options};
-use std::fs;
+use rusqlite::ErrorCode;
+use std::fs::{self, File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,35 +23,67 @@ pub const NUMBERS_SKIPPED: u64 = 1_000_000;
 /// Copies the journal of a data directory into a file, as it is at one instant; a server may run. The copy is checked
 /// before it gets its name.
 pub fn backup(data_dir: &Path, to: &Path) -> Result<JournalReader, JournalError> {
-    if to.exists() {
-        return Err(JournalError::Unusable(format!("{} exists already", to.display())));
-    }
+    refuse_present(to)?;
     drop(JournalReader::open(data_dir)?);
     let (path, partial) = (data_dir.join(FILE), suffixed(to, PARTIAL));
-    // One that an interrupted copy left is of no use to anybody.
-    swap::clear(&partial).map_err(unusable(&partial))?;
-    let copied = copy(&path, &partial).and_then(|()| check(&partial));
+    let claim = claim(&partial)?;
+    // Another copy may just have got this name.
+    let copied = refuse_present(to).and_then(|()| copy(&path, &partial)).and_then(|()| check(&partial));
     if copied.is_err() {
         let _ = swap::clear(&partial);
     }
     copied?;
     swap::keep(&partial, to).map_err(unusable(&partial))?;
+    drop(claim);
     JournalReader::open_file(to)
 }
 
-/// Writes the copy.
+fn refuse_present(to: &Path) -> Result<(), JournalError> {
+    match to.exists() {
+        true => Err(JournalError::Unusable(format!("{} exists already", to.display()))),
+        false => Ok(()),
+    }
+}
+
+/// Makes the file that is to become a copy, for its owner alone; no other copy touches it as long as the answer is held.
+fn claim(partial: &Path) -> Result<File, JournalError> {
+    let held = |file: &File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    if File::open(partial).is_ok_and(|other| held(&other)) {
+        return Err(JournalError::Unusable(format!(
+            "{} is being written by another backup",
+            partial.display()
+        )));
+    }
+    // One that an interrupted copy left is of no use to anybody.
+    let made = swap::clear(partial).and_then(|()| make_private(partial)).and_then(|()| File::open(partial));
+    let made = made.map_err(unusable(partial))?;
+    made.lock().map_err(unusable(partial))?;
+    Ok(made)
+}
+
+/// Writes the copy into an empty file.
 fn copy(path: &Path, partial: &Path) -> Result<(), JournalError> {
     let db = schema::connect_to_read(path).map_err(|error| refused(path, error))?;
-    make_private(partial)
-        .map_err(|error| JournalError::Unusable(format!("{} cannot be made: {error}", partial.display())))?;
     let text = partial.to_str().ok_or_else(|| {
         JournalError::Unusable(format!("{} is no name that can be written as text", partial.display()))
     })?;
-    db.execute("VACUUM INTO ?1", [text]).map_err(|error| refused(partial, error))?;
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        // Which of the two it was is not told.
+        Some(
+            ErrorCode::CannotOpen | ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure,
+        ) => {
+            let (path, partial) = (path.display(), partial.display());
+            JournalError::Unusable(format!(
+                "{path} cannot be copied to {partial}: {error}; is there room for it?"
+            ))
+        }
+        _ => refused(partial, error),
+    };
+    db.execute("VACUUM INTO ?1", [text]).map_err(failed)?;
     // The copy knows its own end, so that it can be told when it is cut short.
-    let copy = schema::connect(partial).map_err(|error| refused(partial, error))?;
+    let copy = schema::connect(partial).map_err(failed)?;
     let last = Span::of(&copy, partial)?.last;
-    Mark::Reached.set(&copy, last).map_err(|error| refused(partial, error))
+    Mark::Reached.set(&copy, last).map_err(failed)
 }
 
 /// Whether a copy is whole: every fact and every snapshot.

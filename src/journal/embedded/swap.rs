@@ -39,9 +39,9 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).map(drop)
 }
 
-/// Removes a journal that is of no use to anybody, if it is there.
+/// Removes a journal that is of no use to anybody, if it is there; also what SQLite leaves where a copy was cut short.
 pub fn clear(path: &Path) -> io::Result<()> {
-    TAILS.iter().try_for_each(|tail| match fs::remove_file(suffixed(path, tail)) {
+    TAILS.iter().chain(&["-journal"]).try_for_each(|tail| match fs::remove_file(suffixed(path, tail)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     })

@@ -343,3 +343,22 @@ fn a_journal_that_was_put_aside_is_never_followed_by_an_empty_one() {
         EmbeddedJournal::open(scratch.path()).unwrap();
     }
 }
+
+#[test]
+fn two_copies_of_one_name_do_not_touch_each_other() {
+    let (scratch, _, _, span) = told();
+    let to = scratch.path().join("copy");
+    let partial = swap::suffixed(&to, swap::PARTIAL);
+    std::fs::write(&partial, "half").unwrap();
+    std::fs::write(swap::suffixed(&partial, "-journal"), "half").unwrap();
+    let other = File::open(&partial).unwrap();
+    other.lock().unwrap();
+    let Err(JournalError::Unusable(why)) = backup(scratch.path(), &to) else { panic!() };
+    assert!(why.ends_with("copy.partial is being written by another backup"), "{why}");
+    assert_eq!(std::fs::read(&partial).unwrap(), b"half");
+    assert!(!to.exists());
+    // The other one was killed.
+    drop(other);
+    assert_eq!(backup(scratch.path(), &to).unwrap().last(), span.last);
+    assert!(!partial.exists() && !swap::suffixed(&partial, "-journal").exists());
+}
