@@ -334,8 +334,12 @@ fn write_secret(file: &std::path::Path, secret: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(file)?;
-    writeln!(file, "{secret}")
+    let mut made = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(file)?;
+    writeln!(made, "{secret}")?;
+    // What it is the secret of may be kept next, and must not outlive it.
+    made.sync_all()?;
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    std::fs::File::open(parent.unwrap_or(std::path::Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -222,6 +222,19 @@ fn no_room_for_a_copy_of_the_log_loses_nothing() {
 }
 
 #[test]
+fn nobody_is_made_whose_password_may_be_lost() {
+    let place = Place::new(LAB);
+    place.order_disk("sync admin-password EIO");
+    let running = crate::program::Running::spawn(&mut place.serving_on_faulty_disk());
+    let errors = running.errors();
+    assert_eq!(running.ended(), NOT_AVAILABLE, "{errors}");
+    assert!(errors.contains("admin-password"), "{errors}");
+    let facts = facts_of(&place.data()).expect("a whole journal");
+    assert!(!facts.iter().any(|fact| matches!(fact.event, Event::UserCreated { .. })), "{facts:?}");
+    Served::start(&mut place.serving()).stop();
+}
+
+#[test]
 fn a_log_that_cannot_be_copied_is_tried_again_now_and_then_not_all_the_time() {
     let place = Place::new(LAB);
     let served = Served::start(&mut place.serving_on_faulty_disk());
