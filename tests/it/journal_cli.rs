@@ -257,12 +257,12 @@ fn a_copy_is_put_back_and_no_number_is_given_twice() {
     let refused = host.beside(&["restore", &copy]);
     assert!(refused.status == 3 && refused.err.contains("--replace"), "{refused:?}");
     let restored = host.beside(&["restore", &copy, "--replace"]);
-    assert!(restored.status == 0 && restored.out.contains("the next job is 1000005"), "{restored:?}");
+    assert!(restored.status == 0 && restored.out.contains("the next job is 1000007"), "{restored:?}");
     assert!(restored.err.contains("sessions"), "{restored:?}");
     assert!(std::fs::exists(host.dir.path("data/journal.sqlite3.replaced-1")).unwrap());
     assert_eq!(host.json(&["journal", "verify"])["kinds"]["numbers_skipped"], 1);
     let (running, address) = host.serve();
-    assert_eq!(berth(address, &["create", "-q"]).out, "1000005\n");
+    assert_eq!(berth(address, &["create", "-q"]).out, "1000007\n");
     let listed = berth(address, &["list", "--all"]).out;
     assert!(listed.contains("\n4 ") && !listed.contains("\n5 ") && !listed.contains("\n6 "), "{listed}");
     stop(running);

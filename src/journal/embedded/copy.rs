@@ -6,10 +6,11 @@
 use super::dir::DataDir;
 use super::schema::{self, Mark, Span, refused};
 use super::swap::{self, PARTIAL, PARTIAL_FILE, make_private, suffixed, unusable};
-use super::{EmbeddedJournal, FILE, JournalReader};
+use super::{EmbeddedJournal, Entry, FILE, JournalReader};
 use crate::clock::Moment;
 use crate::journal::{Journal, JournalError, Kept};
 use crate::lab::fact::{Event, Fact, Grant, JobId};
+use crate::lab::snapshot::Piece;
 use crate::lab::{Lab, Options};
 use rusqlite::ErrorCode;
 use std::fs::{self, File, TryLockError};
@@ -19,6 +20,9 @@ use std::sync::Arc;
 
 /// How many numbers of jobs, and of grants, are skipped when a journal is put back from a copy.
 pub const NUMBERS_SKIPPED: u64 = 1_000_000;
+
+/// The kinds of facts that give out numbers.
+const NUMBERED: [&[u8]; 4] = [b"job_queued", b"job_granted", b"board_tested", b"numbers_skipped"];
 
 /// Copies the journal of a data directory into a file, as it is at one instant; a server may run. The copy is checked
 /// before it gets its name.
@@ -135,12 +139,41 @@ pub fn restore(
         )));
     }
     let partial = dir.path().join(PARTIAL_FILE);
-    let proved = begin(from, &partial).and_then(|()| skip_numbers(&dir, options, now));
+    let given = numbers_given(dir.path());
+    let proved = begin(from, &partial).and_then(|()| skip_numbers(&dir, options, now, given));
     if proved.is_err() {
         let _ = swap::clear(&partial);
     }
     let restored = proved?;
     Ok(Restored { aside: swap::swap(dir.path(), swap::ASIDE[0])?, ..restored })
+}
+
+/// The last numbers that the journal of a directory knows of, as far as it can be read: it may have been put back from the
+/// same copy before, and have given out numbers since.
+pub(super) fn numbers_given(data_dir: &Path) -> (JobId, Grant) {
+    let mut given = (JobId(0), Grant(0));
+    let mut hear = |job: JobId, grant: Grant| given = (given.0.max(job), given.1.max(grant));
+    // A damaged journal is the best reason to put back a copy: what can be read of it counts.
+    let Ok(before) = JournalReader::open_damaged(data_dir) else { return given };
+    for seq in before.snapshots() {
+        if let Ok(Some(Piece::Counters { last_job, last_grant, .. })) =
+            before.snapshot(*seq).map(|pieces| pieces.into_iter().next())
+        {
+            hear(last_job, last_grant);
+        }
+    }
+    let _ = before.survey(before.first(), before.last(), &mut |found| {
+        let numbered = |entry: &Entry<'_>| NUMBERED.contains(&entry.kind());
+        match found.ok().filter(numbered).and_then(|entry| entry.fact().ok()).map(|fact| fact.event) {
+            Some(Event::JobQueued { job, .. }) => hear(job, Grant(0)),
+            Some(Event::JobGranted { job, grant, .. }) => hear(job, grant),
+            Some(Event::BoardTested { order, .. }) => hear(JobId(0), order.grant),
+            Some(Event::NumbersSkipped { last_job, last_grant }) => hear(last_job, last_grant),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    given
 }
 
 /// A file of the owner's alone with the same bytes.
@@ -154,17 +187,19 @@ fn begin(from: &Path, partial: &Path) -> Result<(), JournalError> {
     copied.map_err(unusable(partial))
 }
 
-/// Replays the new journal of a directory as a start would, and keeps in it that numbers are skipped.
+/// Replays the new journal of a directory as a start would, and keeps in it that numbers are skipped: behind its own last
+/// ones and these.
 pub(super) fn skip_numbers(
     dir: &Arc<DataDir>,
     options: Options,
     now: Moment,
+    given: (JobId, Grant),
 ) -> Result<Restored, JournalError> {
     let mut journal = EmbeddedJournal::open_in(dir.clone(), PARTIAL_FILE)?;
     let (lab, known_until) = replayed(&mut journal, options)?;
-    let (JobId(job), Grant(grant)) = lab.last_numbers();
-    let last_job = JobId(job.saturating_add(NUMBERS_SKIPPED));
-    let last_grant = Grant(grant.saturating_add(NUMBERS_SKIPPED));
+    let (job, grant) = lab.last_numbers();
+    let last_job = JobId(job.max(given.0).0.saturating_add(NUMBERS_SKIPPED));
+    let last_grant = Grant(grant.max(given.1).0.saturating_add(NUMBERS_SKIPPED));
     let event = Event::NumbersSkipped { last_job, last_grant };
     journal.append(&[Fact { at: now.max(known_until), event }])?;
     Ok(Restored { aside: None, last: journal.span.last, known_until, last_job, last_grant })

@@ -4,7 +4,7 @@
 //! before it takes the old one's place, and the old one stays beside it. Only what loses nothing is done unasked: a
 //! snapshot goes that the rest does not need, marks and pages are written anew. Everything else must be named.
 
-use super::copy::{NUMBERS_SKIPPED, skip_numbers};
+use super::copy::{NUMBERS_SKIPPED, numbers_given, skip_numbers};
 use super::dir::DataDir;
 use super::read::Source;
 use super::schema::{self, Mark, refused};
@@ -103,7 +103,9 @@ pub fn repair(
     let proved = rebuild(&path, &partial, &plan).and_then(|()| prove(&partial, options)).and_then(|()| {
         // As after putting back a copy: what is forgotten had numbers.
         match remedy {
-            Remedy::DropFrom(_) => skip_numbers(&dir, options.clone(), now).map(drop),
+            Remedy::DropFrom(_) => {
+                skip_numbers(&dir, options.clone(), now, numbers_given(dir.path())).map(drop)
+            }
             _ => Ok(()),
         }
     });

@@ -35,10 +35,10 @@ fn lab_after(facts: &[Fact]) -> Lab {
     lab
 }
 
-/// The lab after so many facts, when the rest was dropped.
-fn lab_cut_after(facts: &[Fact]) -> Lab {
+/// The lab after so many facts, when the rest was dropped, of which these could still be read.
+fn lab_cut_after(facts: &[Fact], readable: &[Fact]) -> Lab {
     let mut lab = lab_after(facts);
-    let (JobId(job), Grant(grant)) = lab.last_numbers();
+    let (JobId(job), Grant(grant)) = lab_after(readable).last_numbers();
     let (last_job, last_grant) = (JobId(job + NUMBERS_SKIPPED), Grant(grant + NUMBERS_SKIPPED));
     lab.apply(&Fact { at: NOW, event: Event::NumbersSkipped { last_job, last_grant } });
     lab
@@ -164,7 +164,7 @@ fn pages_that_cannot_be_read_are_passed_over() {
     let there = Scratch::new();
     image.write(there.path());
     let Outcome::Repaired(_) = mend(there.path(), Remedy::DropFrom(from)) else { panic!() };
-    Story::check(there.path(), &lab_cut_after(&told[..from as usize - 1]));
+    Story::check(there.path(), &lab_cut_after(&told[..from as usize - 1], &told));
     let Outcome::Repaired(_) = mend(scratch.path(), Remedy::DropBefore(to + 1)) else { panic!() };
     Story::check(scratch.path(), &lab_after(&told));
 }
@@ -211,7 +211,7 @@ fn damaged_facts_are_only_dropped_by_their_number() {
     assert_eq!(std::fs::read(there.path().join(FILE)).unwrap(), before, "nothing was changed");
     let Outcome::Repaired(done) = mend(there.path(), Remedy::DropFrom(30)) else { panic!() };
     assert_eq!((done.report.first, done.report.last), (1, 30));
-    Story::check(there.path(), &lab_cut_after(&facts[..29]));
+    Story::check(there.path(), &lab_cut_after(&facts[..29], &facts));
     let there = damaged();
     let Outcome::Repaired(done) = mend(there.path(), Remedy::DropBefore(42)) else { panic!() };
     assert_eq!((done.report.first, done.report.last), (42, span.last));
@@ -250,7 +250,8 @@ fn a_damaged_log_can_be_dropped_from_its_damage_on() {
     let Outcome::Repaired(done) = mend(there.path(), Remedy::DropFrom(lost)) else { panic!() };
     let aside = done.aside.unwrap();
     assert_eq!(std::fs::read(swap::suffixed(&aside, "-wal")).unwrap(), bytes);
-    Story::check(there.path(), &lab_cut_after(&story.told[..lost as usize - 1]));
+    let kept = &story.told[..lost as usize - 1];
+    Story::check(there.path(), &lab_cut_after(kept, kept));
 }
 
 #[test]
@@ -361,4 +362,22 @@ fn two_copies_of_one_name_do_not_touch_each_other() {
     drop(other);
     assert_eq!(backup(scratch.path(), &to).unwrap().last(), span.last);
     assert!(!partial.exists() && !swap::suffixed(&partial, "-journal").exists());
+}
+
+#[test]
+fn a_copy_that_is_put_back_twice_gives_no_number_twice() {
+    let (scratch, lab, ..) = told();
+    let copy = scratch.path().join("copy");
+    drop(backup(scratch.path(), &copy).unwrap());
+    let again = || restore(&copy, scratch.path(), true, Options::default(), NOW).unwrap();
+    let (job, grant) = lab.last_numbers();
+    let first = again();
+    assert_eq!((first.last_job.0, first.last_grant.0), (job.0 + NUMBERS_SKIPPED, grant.0 + NUMBERS_SKIPPED));
+    let mut numbers = (first.last_job, first.last_grant);
+    for damage in ["", "UPDATE fact SET body = 'x' WHERE seq = 2"] {
+        tamper(scratch.path(), damage);
+        let next = again();
+        assert!(next.last_job > numbers.0 && next.last_grant > numbers.1, "{next:?} after {numbers:?}");
+        numbers = (next.last_job, next.last_grant);
+    }
 }
