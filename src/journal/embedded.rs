@@ -127,9 +127,14 @@ impl EmbeddedJournal {
     fn open_in(dir: Arc<DataDir>, name: &str) -> Result<EmbeddedJournal, JournalError> {
         let (path, len) = dir.file(name)?;
         let log_pages = check_log(&path, len)?;
-        let mut db = schema::connect(&path).map_err(|error| refused(&path, error))?;
-        schema::prepare(&mut db, &path)?;
-        let span = Span::of(&db, &path)?;
+        let opened = open_file(&path).map_err(|error| match error {
+            // SQLite has no word for it where even the index of the log cannot be written.
+            JournalError::Unusable(why) if dir.lacks_room() => JournalError::Unusable(format!(
+                "{why}; there is no room in the data directory: make some and start again"
+            )),
+            other => other,
+        });
+        let (db, span) = opened?;
         Ok(EmbeddedJournal {
             db,
             dir,
@@ -398,6 +403,14 @@ impl Drop for EmbeddedJournal {
             let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
+}
+
+/// Opens the file, and looks at what there is.
+fn open_file(path: &Path) -> Result<(Connection, Span), JournalError> {
+    let mut db = schema::connect(path).map_err(|error| refused(path, error))?;
+    schema::prepare(&mut db, path)?;
+    let span = Span::of(&db, path)?;
+    Ok((db, span))
 }
 
 /// About how many pages a transaction writes.

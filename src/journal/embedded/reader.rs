@@ -30,9 +30,12 @@ impl JournalReader {
         swap::refuse_none(data_dir)?;
         let path = data_dir.join(FILE);
         let len = path.metadata().map_err(swap::unusable(&path))?.len();
-        // The log of a server that runs changes while one looks, and is its own concern.
+        // The log of a server that runs changes while one looks, and is its own concern; one may start meanwhile.
         if !DataDir::is_held(data_dir) {
-            check_log(&path, len)?;
+            check_log(&path, len).map(drop).or_else(|damaged| match DataDir::is_held(data_dir) {
+                true => Ok(()),
+                false => Err(damaged),
+            })?;
         }
         JournalReader::open_file(&path)
     }

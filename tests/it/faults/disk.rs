@@ -114,6 +114,7 @@ fn a_disk_that_is_full_from_the_start_is_a_sentence() {
     assert_eq!(running.ended(), NOT_AVAILABLE, "{errors}");
     assert!(errors.contains("journal.sqlite3"), "{errors}");
     assert!(!errors.contains("damaged"), "nothing is damaged: {errors}");
+    assert!(errors.contains("there is no room in the data directory"), "{errors}");
     place.order_disk("");
     Served::start(&mut place.serving()).stop();
 }
