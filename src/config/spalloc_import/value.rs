@@ -45,31 +45,48 @@ pub enum Value {
     Unknown(DoubtId),
 }
 
-/// Everything that can be called.
+/// Everything that can be called, by its name in Python.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "they are called what they are called in Python")]
 pub enum Function {
+    /// The whole configuration.
     Configuration,
+    /// A machine, described piece by piece.
     Machine,
+    /// A machine of one board.
     SingleBoard,
+    /// A machine whose addresses follow the usual rule.
     WithStandardIps,
+    /// Places out of a table in a file.
     BoardLocationsFromSpinner,
+    /// The board of a chip.
     ChipToBoard,
+    /// The Ethernet chip of a board.
     BoardToChip,
+    /// `set` and `frozenset`.
     Set,
+    /// A list.
     List,
+    /// A tuple.
     Tuple,
+    /// A dict.
     Dict,
+    /// Numbers in a row.
     Range,
+    /// The text of something.
     Str,
+    /// The number in something.
     Int,
+    /// How much something holds.
     Len,
+    /// A list in order.
     Sorted,
     /// `format` of this text.
     Format(Rc<str>),
-    /// `keys`, `values` and `items` of a dict: what is left out of each pair.
+    /// `keys` of this dict.
     Keys(Rc<Items>),
+    /// `values` of this dict.
     Values(Rc<Items>),
+    /// `items` of this dict.
     Pairs(Rc<Items>),
 }
 
