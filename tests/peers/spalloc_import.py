@@ -15,8 +15,11 @@ import sys
 import tempfile
 import tomllib
 
-from spalloc_server.links import Links
-from spalloc_server.server import SpallocServer
+# Importing its server opens a log where it stands.
+HERE = os.getcwd()
+os.chdir(tempfile.gettempdir())
+from spalloc_server.links import Links  # noqa: E402
+from spalloc_server.server import SpallocServer  # noqa: E402
 
 SPINNER = "cabinet,frame,board,x,y\n"
 
@@ -170,5 +173,5 @@ def main():
 
 
 if __name__ == "__main__":
-    BERTH = os.path.abspath(sys.argv[1])
+    BERTH = os.path.join(HERE, sys.argv[1])
     main()
