@@ -16,9 +16,10 @@ use crate::user::password::{self, Memory, Password};
 use crate::user::{Role, UserName};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use zeroize::Zeroizing;
 
@@ -62,6 +63,21 @@ enum ConfigAction {
     Check(ConfigFile),
     /// Print what is in force and where each value comes from.
     Show(ConfigFile),
+    /// Write a configuration that says what spalloc_server's says. It is read, never run.
+    ImportSpalloc(ImportArgs),
+}
+
+/// `berth config import-spalloc`.
+#[derive(Args, Debug)]
+struct ImportArgs {
+    /// The configuration of spalloc_server, a file of Python. Tables of places it names are looked for beside it.
+    file: PathBuf,
+    /// Where the new configuration goes, a file that is not there yet; without it to standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write what was understood even when something that matters was not; the status stays 3.
+    #[arg(long)]
+    partial: bool,
 }
 
 /// A configuration.
@@ -113,7 +129,7 @@ fn run(origin: &Origin, opened: impl FnOnce(SocketAddr)) -> Result<(), Failure> 
     serve::serve(origin, listeners, opened).map_err(not_available)
 }
 
-/// Checks or prints a configuration.
+/// Checks or prints a configuration, or makes one.
 pub fn config(context: &Context, args: &ConfigArgs) -> Result<(), Failure> {
     match &args.action {
         ConfigAction::Check(file) => {
@@ -125,7 +141,55 @@ pub fn config(context: &Context, args: &ConfigArgs) -> Result<(), Failure> {
             let config = origin(file.config.as_ref(), None, None).load().map_err(wrong)?;
             context.print(&config::show(&config))
         }
+        ConfigAction::ImportSpalloc(args) => import_spalloc(context, args),
     }
+}
+
+/// Reads spalloc_server's configuration, tells what was not understood, and writes ours.
+fn import_spalloc(context: &Context, args: &ImportArgs) -> Result<(), Failure> {
+    let name = args.file.display().to_string();
+    let text = read_bounded(&args.file).map_err(|why| Failure::usage(format!("{name}: {why}")))?;
+    // Its server looks where it was started; most often that is beside the file.
+    let beside = |path: &str| {
+        let beside = args.file.parent().map(|dir| dir.join(path)).filter(|beside| beside.exists());
+        read_bounded(&beside.unwrap_or_else(|| path.into())).map_err(|error| error.to_string())
+    };
+    let import = config::import_spalloc(&text, &name, &beside);
+    import.unread.iter().for_each(|unread| context.error(&format!("{name}:{unread}")));
+    let left_out = import.unread.iter().filter(|unread| unread.matters).count();
+    if import.is_whole() || args.partial {
+        // What is written must be what is read: better to hear of it now than when it is served.
+        if let Err(complaints) = Config::load(Some(&import.config), &[], &[]) {
+            let report = config::report(&Err(complaints), "the new configuration");
+            return Err(Failure::new(Exit::Refused, report.trim_end()));
+        }
+        match &args.output {
+            Some(output) => {
+                let written =
+                    File::create_new(output).and_then(|mut file| file.write_all(import.config.as_bytes()));
+                written.map_err(|error| Failure::usage(format!("{}: {error}", output.display())))?;
+            }
+            None => context.print(&import.config)?,
+        }
+    }
+    match (import.is_whole(), args.partial) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            Err(Failure::new(Exit::Refused, format!("{left_out} not understood; the rest was written")))
+        }
+        (false, false) => {
+            let what = format!("{left_out} not understood; --partial writes the rest all the same");
+            Err(Failure::new(Exit::Refused, what))
+        }
+    }
+}
+
+/// A text that is not too long to be a configuration.
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let limit = config::TEXT_BYTES_MAX as u64 + 1;
+    File::open(path)?.take(limit).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Changes users beside a configuration: in the journal if no server runs, else by asking the server.

@@ -92,7 +92,7 @@ enum Command {
     Backup(journal::BackupArgs),
     /// Put such a copy back; the server must be stopped.
     Restore(journal::RestoreArgs),
-    /// Check or print a configuration.
+    /// Check or print a configuration, or make one of spalloc_server's.
     Config(host::ConfigArgs),
     /// Print completions for a shell.
     Completions(shell::CompletionsArgs),

@@ -2,7 +2,8 @@
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
 //! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
-//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read.
+//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
+//! and `spalloc_import`, which makes such a file of what spalloc_server is configured with.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
 //! applies wholly or not at all. The defaults are the values of the top-level `config.toml`, which is part of the
@@ -21,6 +22,7 @@ mod places;
 mod raw;
 mod settings;
 mod show;
+mod spalloc_import;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX,
 pub use raw::TEXT_BYTES_MAX;
 pub use settings::{BUILT_IN, Flag, Source};
 pub use show::{report, show};
+pub use spalloc_import::{Import, Unread, import_spalloc};
 
 use crate::lab;
 use crate::user::Role;

@@ -3,7 +3,7 @@
 use super::complaint::Complaints;
 use super::form::{Form, read_numbers, read_triad};
 use super::key::{Kind, Value, count};
-use super::raw::{Body, Node, Table};
+use super::raw::{Body, Entry, Node, Table};
 use crate::allocator::{BoardIndex, Torus};
 use crate::lab::machine::{Physical, PlaceRule, PlaceTable, Places};
 use std::collections::BTreeMap;
@@ -113,14 +113,15 @@ type BoardPlace = (BoardIndex, Physical, Arc<str>);
 
 fn read_board(complaints: &mut Complaints, node: &Node, torus: Torus) -> Option<BoardPlace> {
     const FORM: &str = "{ logical = [x, y, z], physical = [cabinet, frame, board], host = \"...\" }";
-    let mut row = Row::read(complaints, "machine.boards", node, &["logical", "physical", "host"], FORM)?;
+    let mut row = Row::read(complaints, "machine.boards", node, &["logical", "physical"], &["host"], FORM)?;
     let board = row.read_with("logical", |node| read_triad(node, torus));
     let place = row.read_with("physical", |node| {
         let numbers = read_numbers(node, "[cabinet, frame, board]")?;
         let good = numbers.iter().all(|number| *number <= PHYSICAL_MAX);
         if good { Ok(numbers) } else { Err(format!("no number may be beyond {PHYSICAL_MAX}")) }
     });
-    let host = row.host();
+    // A dead board may stand somewhere and answer nowhere.
+    let host = if row.table.entry("host").is_some() { row.host() } else { Some("".into()) };
     let ([cabinet, frame, board_number], board) = (place?, board?);
     Some((torus.index(board), Physical { cabinet, frame, board: board_number }, host?))
 }
@@ -140,7 +141,7 @@ pub fn read_bmps(form: &mut Form) -> BTreeMap<(u32, u32), Arc<str>> {
 
 fn read_bmp(complaints: &mut Complaints, node: &Node) -> Option<((u32, u32), Arc<str>)> {
     const FORM: &str = "{ cabinet = 0, frame = 0, host = \"...\" }";
-    let mut row = Row::read(complaints, "machine.bmps", node, &["cabinet", "frame", "host"], FORM)?;
+    let mut row = Row::read(complaints, "machine.bmps", node, &["cabinet", "frame", "host"], &[], FORM)?;
     let (cabinet, frame, host) = (row.number("cabinet"), row.number("frame"), row.host());
     Some(((cabinet?, frame?), host?))
 }
@@ -153,19 +154,21 @@ struct Row<'t, 'c, 'l> {
 }
 
 impl<'t, 'c, 'l> Row<'t, 'c, 'l> {
-    /// Takes a node that is a table of these keys, all of them needed.
+    /// Takes a node that is a table of these keys: those that are needed, and those that may be left out.
     fn read(
         complaints: &'c mut Complaints<'l>,
         section: &'static str,
         node: &'t Node,
         keys: &[&str],
+        more_keys: &[&str],
         form: &str,
     ) -> Option<Row<'t, 'c, 'l>> {
         let Body::Table(table) = &node.body else {
             complaints.add(node.at, section, format!("needs {form}, not {}", node.body.noun()));
             return None;
         };
-        for entry in table.entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+        let is_known = |entry: &Entry| keys.iter().chain(more_keys).any(|key| *key == entry.key);
+        for entry in table.entries.iter().filter(|entry| !is_known(entry)) {
             complaints.add(
                 entry.at,
                 format!("{section}.{}", entry.key),

@@ -143,8 +143,9 @@ fn show_triads(sheet: &mut Sheet, triads: &TriadsSpec) {
 fn show_places(triads: &TriadsSpec) -> String {
     let row = |board: BoardIndex| {
         let Physical { cabinet, frame, board: number } = triads.place(board)?;
-        let (logical, host) = (triad(triads.torus().triad(board)), text(&triads.host(board)));
-        Some(format!("{{ logical = {logical}, physical = [{cabinet}, {frame}, {number}], host = {host} }}"))
+        let (logical, host) = (triad(triads.torus().triad(board)), triads.host(board));
+        let host = if host.is_empty() { String::new() } else { format!(", host = {}", text(&host)) };
+        Some(format!("{{ logical = {logical}, physical = [{cabinet}, {frame}, {number}]{host} }}"))
     };
     list((0..triads.torus().board_count()).filter_map(|board| row(BoardIndex(board))))
 }

@@ -335,6 +335,36 @@ fn a_configuration_is_checked_and_shown() {
 }
 
 #[test]
+fn the_configuration_of_spalloc_server_is_imported() {
+    let dir = Dir::new("import");
+    let good = dir.file(
+        "good.py",
+        "places = board_locations_from_spinner('places.csv')\n\
+         configuration = Configuration([Machine.with_standard_ips('m', board_locations=places)], ip='127.0.0.1')\n",
+    );
+    dir.file("places.csv", "cabinet,frame,board,x,y\n0,0,5,0,0\n0,0,6,8,4\n0,0,7,4,8\n");
+    let printed = run(&mut command(&["config", "import-spalloc", &good]));
+    assert_eq!((printed.status, printed.err.as_str()), (0, ""), "{printed:?}");
+    let output = dir.path("lab.toml");
+    let written = run(&mut command(&["config", "import-spalloc", &good, "--output", &output]));
+    assert_eq!((written.status, written.out.as_str()), (0, ""), "{written:?}");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), printed.out);
+    let shown = run(&mut command(&["config", "show", "--config", &output]));
+    assert!(shown.out.contains("physical = [0, 0, 6], host = \"192.168.0.49\""), "{shown:?}");
+    let again = run(&mut command(&["config", "import-spalloc", &good, "--output", &output]));
+    assert_eq!(again.status, 2, "{again:?}");
+
+    let bad = dir.file("bad.py", "configuration = Configuration(max_retired_jobs=8,\n  ip=find())\n");
+    let refused = run(&mut command(&["config", "import-spalloc", &bad]));
+    assert_eq!((refused.status, refused.out.as_str()), (3, ""), "{refused:?}");
+    assert!(refused.err.contains("bad.py:2:6: the name 'find' is not known"), "{refused:?}");
+    let partial = run(&mut command(&["config", "import-spalloc", &bad, "--partial"]));
+    assert!(partial.status == 3 && partial.out.contains("retired_jobs = 8"), "{partial:?}");
+    let missing = run(&mut command(&["config", "import-spalloc", &dir.path("none.py")]));
+    assert_eq!(missing.status, 2, "{missing:?}");
+}
+
+#[test]
 fn shells_and_manuals_are_served() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = run(&mut command(&["completions", shell]));

@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "controller/simulated",
     "controller/mod.rs",
     "controller/settings.rs",
+    "config/spalloc_import",
     "server/rounds.rs",
 ];
 

@@ -143,7 +143,6 @@ fn ledger() -> Vec<(String, Vec<&'static str>)> {
             &[
                 "9:1: machine.boards: this board has a place on line 8 already",
                 "10:1: machine.boards: the board of line 8 stands in [0, 0, 0] already",
-                "11:1: machine.boards.host: is missing; needs { logical = [x, y, z], physical = [cabinet, frame, board], host = \"...\" }",
                 "11:13: machine.boards.logical: [2, 0, 0] is not on a machine of 2 x 2 triads of 3 boards",
                 "11:35: machine.boards.physical: no number may be beyond 65535",
                 "11:50: machine.boards.hots: unknown key; needs { logical = [x, y, z], physical = [cabinet, frame, board], host = \"...\" }",
