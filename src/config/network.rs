@@ -37,7 +37,8 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Network, &'static str> {
         const WANT: &str = "a network is needed, as 10.0.0.0/8 or fe80::/10, or one address";
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| WANT)?;
         let bits_max = if address.is_ipv4() { 32 } else { 128 };
         let plain = |bits: &&str| !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
@@ -89,7 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_nearly_a_network_is_refused() {
-        for text in ["", "x", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.1/8", "10.0.0/8", "10.0.0.0/+8", "::1/x"] {
+        for text in
+            ["", "x", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.1/8", "10.0.0/8", "10.0.0.0/+8", "::1/x"]
+        {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

@@ -163,8 +163,13 @@ fn bind(
     if given > names.len() {
         return Err(too_many(command, needed, names.len(), given));
     }
-    let missing: Vec<_> =
-        names.iter().zip(&places).take(needed).filter(|(_, place)| place.is_none()).map(|(name, _)| *name).collect();
+    let missing: Vec<_> = names
+        .iter()
+        .zip(&places)
+        .take(needed)
+        .filter(|(_, place)| place.is_none())
+        .map(|(name, _)| *name)
+        .collect();
     match missing.is_empty() {
         true => Ok(places.into_iter().map(|place| place.unwrap_or(Value::Null)).collect()),
         false => Err(lacks(command, &missing)),
@@ -225,8 +230,17 @@ mod tests {
     fn what_is_no_call_is_told_from_one() {
         assert_eq!(read(b""), Said::Blank);
         for nonsense in [
-            "\r", "5", "[]", "null", "{}", "{\"command\":5}", "{\"command\":\"_run\"}", "{\"command\":\"Version\"}",
-            "{\"command\":\"version\",\"args\":null}", "{\"command\":\"version\",\"kwargs\":[]}", "{\"command\":\"version\"} x",
+            "\r",
+            "5",
+            "[]",
+            "null",
+            "{}",
+            "{\"command\":5}",
+            "{\"command\":\"_run\"}",
+            "{\"command\":\"Version\"}",
+            "{\"command\":\"version\",\"args\":null}",
+            "{\"command\":\"version\",\"kwargs\":[]}",
+            "{\"command\":\"version\"} x",
         ] {
             assert_eq!(read(nonsense.as_bytes()), Said::Nonsense, "{nonsense}");
         }
@@ -243,7 +257,10 @@ mod tests {
         assert_eq!(call(r#"{"command":"get_job_state","kwargs":{"job_id":1.0}}"#), state);
         assert_eq!(call(r#"{"command":"get_job_state","args":[true]}"#), state);
         for (line, text) in [
-            (r#"{"command":"version","args":[1]}"#, "SpallocServer.version() takes 2 positional arguments but 3 were given"),
+            (
+                r#"{"command":"version","args":[1]}"#,
+                "SpallocServer.version() takes 2 positional arguments but 3 were given",
+            ),
             (
                 r#"{"command":"notify_job","args":[1,2]}"#,
                 "SpallocServer.notify_job() takes from 2 to 3 positional arguments but 4 were given",
@@ -293,14 +310,36 @@ mod tests {
             ]
         });
         let names = prop::sample::select(vec![
-            "owner", "keepalive", "machine", "tags", "min_ratio", "max_dead_boards", "max_dead_links", "require_torus",
-            "job_id", "reason", "machine_name", "x", "y", "z", "chip_x", "chip_y", "cabinet", "frame", "board", "bogus",
+            "owner",
+            "keepalive",
+            "machine",
+            "tags",
+            "min_ratio",
+            "max_dead_boards",
+            "max_dead_links",
+            "require_torus",
+            "job_id",
+            "reason",
+            "machine_name",
+            "x",
+            "y",
+            "z",
+            "chip_x",
+            "chip_y",
+            "cabinet",
+            "frame",
+            "board",
+            "bogus",
         ]);
         let kwargs = prop::collection::vec((names, value.clone()), 0..6);
         let command = prop::sample::select(COMMANDS.iter().map(|command| command.name).collect::<Vec<_>>());
         (command, prop::collection::vec(value, 0..5), kwargs).prop_map(|(command, args, kwargs)| {
             let kwargs: Vec<_> = kwargs.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
-            format!(r#"{{"command":"{command}","args":[{}],"kwargs":{{{}}}}}"#, args.join(","), kwargs.join(","))
+            format!(
+                r#"{{"command":"{command}","args":[{}],"kwargs":{{{}}}}}"#,
+                args.join(","),
+                kwargs.join(",")
+            )
         })
     }
 

@@ -171,7 +171,9 @@ impl Options {
         let Some((size, rest)) = args.split_at_checked(3) else { return Ok(args) };
         if rest.len() > SPILLED.len() {
             let most = 3 + SPILLED.len();
-            return Err(format!("create_job takes at most {most} positional arguments but {given} were given"));
+            return Err(format!(
+                "create_job takes at most {most} positional arguments but {given} were given"
+            ));
         }
         self.given = SPILLED.into_iter().zip(rest.iter().cloned()).collect();
         Ok(size)
@@ -196,7 +198,9 @@ impl Options {
     fn size(&self, numbers: &[Value], spec: &mut JobSpec) -> Result<(), String> {
         match numbers {
             [] => self.one_board(spec, Want::Boards(1)),
-            [count] => match rounded(count, |name| format!("unsupported operand type(s) for /: '{name}' and 'float'"))? {
+            [count] => match rounded(count, |name| {
+                format!("unsupported operand type(s) for /: '{name}' and 'float'")
+            })? {
                 1 => self.one_board(spec, Want::Boards(1)),
                 count => {
                     spec.min_ratio = self.min_ratio()?;
@@ -205,7 +209,9 @@ impl Options {
             },
             [width, height] => {
                 let side = |value| {
-                    rounded(value, |name| format!("'<=' not supported between instances of '{name}' and 'int'"))
+                    rounded(value, |name| {
+                        format!("'<=' not supported between instances of '{name}' and 'int'")
+                    })
                 };
                 let (width, height) = (side(width)?, side(height)?);
                 self.many(spec, Want::Triads { width, height })

@@ -2,12 +2,12 @@
 
 use super::reason;
 use super::value::{push_float, push_int, push_list, push_text};
+use crate::allocator::torus::{Chip, Triad};
 use crate::lab::demand::DEFAULT_KIND;
 use crate::lab::fact::{JobId, MachineName};
 use crate::lab::job::{JobSpec, JobState, Loan, Want};
 use crate::lab::machine::{MachineSpec, Physical};
 use crate::lab::view::{BoardName, JobMachineView, JobView, MachineView, WhereView};
-use crate::allocator::torus::{Chip, Triad};
 use crate::user::UserName;
 use std::collections::BTreeMap;
 use std::net::IpAddr;

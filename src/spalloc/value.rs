@@ -153,7 +153,9 @@ fn quoted(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\\' => out.push_str("\\\\"),
             c if c == quote => out.extend(['\\', c]),
-            c if c.is_control() => drop(write!(out, "\\x{:02x}", c as u32)),
+            c if c.is_control() => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
             c => out.push(c),
         }
     }
@@ -212,7 +214,9 @@ fn push_char(out: &mut String, c: char) {
         '\u{8}' => out.push_str("\\b"),
         '\u{c}' => out.push_str("\\f"),
         ' '..='\x7f' => out.push(c),
-        _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| drop(write!(out, "\\u{unit:04x}"))),
+        _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+            let _ = write!(out, "\\u{unit:04x}");
+        }),
     }
 }
 
@@ -441,7 +445,10 @@ mod tests {
     #[test]
     fn what_python_reads_is_written_as_python_writes_it() {
         for (text, written) in [
-            (" [1,2.50,-0.0,1e3,1e16,1E-5,1.5e-7,-1e22] ", "[1, 2.5, -0.0, 1000.0, 1e+16, 1e-05, 1.5e-07, -1e+22]"),
+            (
+                " [1,2.50,-0.0,1e3,1e16,1E-5,1.5e-7,-1e22] ",
+                "[1, 2.5, -0.0, 1000.0, 1e+16, 1e-05, 1.5e-07, -1e+22]",
+            ),
             ("{\"a\":1,\"b\":{},\"a\":null}", "{\"a\": null, \"b\": {}}"),
             ("[NaN,Infinity,-Infinity]", "[NaN, Infinity, -Infinity]"),
             ("123456789012345678901234567890", "123456789012345678901234567890"),
@@ -459,8 +466,31 @@ mod tests {
     #[test]
     fn what_python_does_not_read_is_refused() {
         for text in [
-            "", "01", "-", "1.", ".5", "1e", "+1", "nul", "nan", "[1,]", "[1 2]", "{1:2}", "{\"a\" 1}", "\"\n\"", "\"\\x\"",
-            "\"\\u12g4\"", "\"\\u+123\"", "\"abc", "[", "{\"a\":1", "1 2", "\u{feff}1", "\u{0}1", "'a'", "\"\\ud83d\\u1\"",
+            "",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "nul",
+            "nan",
+            "[1,]",
+            "[1 2]",
+            "{1:2}",
+            "{\"a\" 1}",
+            "\"\n\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u+123\"",
+            "\"abc",
+            "[",
+            "{\"a\":1",
+            "1 2",
+            "\u{feff}1",
+            "\u{0}1",
+            "'a'",
+            "\"\\ud83d\\u1\"",
         ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
@@ -479,8 +509,12 @@ mod tests {
     #[test]
     fn owners_are_text_as_python_has_it() {
         for (value, text) in [
-            ("5", "5"), ("1.5", "1.5"), ("true", "True"), ("[null,\"a'b\",{\"k\":1e16}]", "[None, \"a'b\", {'k': 1e+16}]"),
-            ("\"x\"", "x"), ("NaN", "nan"),
+            ("5", "5"),
+            ("1.5", "1.5"),
+            ("true", "True"),
+            ("[null,\"a'b\",{\"k\":1e16}]", "[None, \"a'b\", {'k': 1e+16}]"),
+            ("\"x\"", "x"),
+            ("NaN", "nan"),
         ] {
             assert_eq!(parse(value).unwrap().to_text(), text);
         }

@@ -218,7 +218,8 @@ fn two_places(x: &Value, y: &Value, anchor: Anchor) -> Result<(i64, i64), Wish> 
 
 pub(super) fn where_is(kwargs: Named) -> Result<Wish, String> {
     let values = |names: &[&str]| -> Option<Vec<&Value>> {
-        let found = names.iter().map(|name| kwargs.iter().find(|(given, _)| given == name).map(|(_, value)| value));
+        let found =
+            names.iter().map(|name| kwargs.iter().find(|(given, _)| given == name).map(|(_, value)| value));
         found.collect::<Option<Vec<_>>>().filter(|found| found.len() == kwargs.len())
     };
     if let Some([name, x, y, z]) = values(&["machine", "x", "y", "z"]).as_deref() {
@@ -229,7 +230,8 @@ pub(super) fn where_is(kwargs: Named) -> Result<Wish, String> {
             Err(other) => other,
         });
     }
-    if let Some([name, cabinet, frame, board]) = values(&["machine", "cabinet", "frame", "board"]).as_deref() {
+    if let Some([name, cabinet, frame, board]) = values(&["machine", "cabinet", "frame", "board"]).as_deref()
+    {
         return Ok(match key(name, [cabinet, frame, board])? {
             Ok((machine, [cabinet, frame, board])) => {
                 Wish::WhereIs(Whereabouts::Physical { machine, place: Physical { cabinet, frame, board } })

@@ -363,7 +363,9 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn an_empty_address_closes_a_door() {
-    let config = Config::load(None, &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", "")]), &[]).unwrap();
+    let config =
+        Config::load(None, &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", "")]), &[])
+            .unwrap();
     assert_eq!((config.native.listen, config.spalloc.listen), (None, None));
     assert_eq!(config.warnings.len(), 1);
     let refused = loaded("[native]\nlisten = \"h:1\"\nguests = \"refused\"\n");
@@ -623,7 +625,8 @@ proptest! {
 
 #[test]
 fn networks_are_a_list_in_the_file_and_a_text_elsewhere() {
-    let allow = |config: Config| -> Vec<String> { config.spalloc.allow.iter().map(Network::to_string).collect() };
+    let allow =
+        |config: Config| -> Vec<String> { config.spalloc.allow.iter().map(Network::to_string).collect() };
     let file = "[spalloc]\nallow = [\"10.0.0.0/8\", \"::1\"]\n";
     assert_eq!(allow(loaded(file)), ["10.0.0.0/8", "::1/128"]);
     let environment = pairs(&[("BERTH_SPALLOC_ALLOW", "192.168.1.0/24, 10.1.2.3")]);
