@@ -15,6 +15,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+/// How long a peer has to take what it is told before we hang up.
+const CLOSE_MS: u64 = 30_000;
+
 /// See above.
 pub struct SpallocConnection {
     house: Arc<House>,
@@ -50,7 +53,9 @@ enum Why {
     Idle,
     /// The next call has its turn.
     Turn(Moment),
-    /// What was said last is not taken.
+    /// It does not take its last answers.
+    Close,
+    /// It was told all and does not hang up.
     Linger,
 }
 
@@ -242,6 +247,7 @@ impl SpallocConnection {
         let after = |why, ms| Some((why, self.house.clock.now().plus_ms(ms)));
         match (self.phase, self.talk.throttled()) {
             (Phase::Lingering, _) => after(Why::Linger, LINGER_MS),
+            (Phase::Closing, _) => after(Why::Close, CLOSE_MS),
             (Phase::Open, Some(until)) if self.visit.is_none() => Some((Why::Turn(until), until)),
             (Phase::Open, None) if !self.talk.is_known() => {
                 after(Why::Idle, self.house.config().limits.idle_ms)
@@ -269,7 +275,7 @@ impl SpallocConnection {
                 self.close();
             }
             Why::Turn(_) => {}
-            Why::Linger => self.pipe.cut(),
+            Why::Close | Why::Linger => self.pipe.cut(),
         }
         self.deadline = None;
         cx.waker().wake_by_ref();
