@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The doors there are, as their sockets are named.
-const DOORS: [&str; 1] = ["native"];
+const DOORS: [&str; 2] = ["native", "spalloc"];
 
 /// The door of a socket without a name.
 const DOOR_UNNAMED: &str = "native";
@@ -213,12 +213,18 @@ fn in_a_row(listeners: &[&TcpListener]) -> std::io::Result<Vec<OwnedFd>> {
 
 /// Why a door did not open, and what to do about it.
 fn cannot_listen(door: &str, listen: &str, error: &Error) -> String {
+    let with = match door {
+        "native" => "--listen".to_owned(),
+        door => format!("BERTH_{}_LISTEN, or \"\" to keep the door closed", door.to_uppercase()),
+    };
     let hint = match error.kind() {
         ErrorKind::AddrInUse => {
-            "; another program listens there: end it, or choose another address with --listen"
+            format!("; another program listens there: end it, or choose another address with {with}")
         }
-        ErrorKind::PermissionDenied => "; ports below 1024 need a privilege: choose another with --listen",
-        _ => "",
+        ErrorKind::PermissionDenied => {
+            format!("; ports below 1024 need a privilege: choose another with {with}")
+        }
+        _ => String::new(),
     };
     format!("{door}.listen = {listen}: {error}{hint}")
 }
@@ -270,7 +276,7 @@ mod tests {
             ("2", Some("native"), "has 1 names"),
             ("2", Some("native:native"), "two sockets"),
             ("2", Some("native:native.own"), "two sockets"),
-            ("1", Some("spalloc"), "'spalloc', which does not exist"),
+            ("1", Some("stand"), "'stand', which does not exist"),
             ("2", None, "'', which does not exist"),
             ("2", Some("native:berth.socket"), "'berth.socket', which does not exist"),
         ] {

@@ -19,5 +19,7 @@ mod scripts;
 mod served;
 mod simulator;
 mod socket;
+mod spalloc;
+mod spalloc_line;
 mod tidy;
 mod transcripts;

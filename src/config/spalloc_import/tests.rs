@@ -78,7 +78,7 @@ fn every_documented_form_is_read() {
     let import = read(WHOLE);
     assert!(import.is_whole(), "{:?}", import.unread);
     let config = load(&import);
-    assert_eq!(config.spalloc_listen.as_deref(), Some("127.0.0.1:22300"));
+    assert_eq!(config.spalloc.listen.as_deref(), Some("127.0.0.1:22300"));
     assert_eq!(config.limits.retired_jobs, 77);
     let names: Vec<_> = config.machines.iter().map(|machine| &*machine.spec.name).collect();
     assert_eq!(names, ["desk", "shelf", "rack"]);
@@ -178,7 +178,8 @@ fn names_and_comprehensions_are_worked_out() {
 #[test]
 fn defaults_are_those_of_its_server() {
     let config = whole("configuration = Configuration()");
-    assert_eq!(config.spalloc_listen.as_deref(), Some("0.0.0.0:22244"));
+    assert_eq!(config.spalloc.listen.as_deref(), Some("0.0.0.0:22244"));
+    assert_eq!(config.spalloc.allow.len(), 2, "whoever reached it before is let in");
     assert_eq!(config.limits.retired_jobs, 1200);
     let config =
         whole("configuration = Configuration([Machine.single_board('a', bmp_ip='b', spinnaker_ip='c')])");

@@ -56,7 +56,14 @@ fn doors(setup: &Setup) -> String {
         _ => "",
     };
     let listen = quoted(&format!("{host}:{port}"));
-    format!("# The door for spalloc's clients.\n[spalloc]\n{why}{note}listen = {listen}\n\n")
+    let allow = match host.starts_with("127.") || host == "[::1]" {
+        true => "",
+        false => {
+            "# spalloc_server let everybody in who could reach it. Better name your lab's networks.\n\
+             allow = [\"0.0.0.0/0\", \"::/0\"]\n"
+        }
+    };
+    format!("# The door for spalloc's clients.\n[spalloc]\n{why}{note}listen = {listen}\n{allow}\n")
 }
 
 fn write_machine(machine: &Machine, name: &str, settle_ms: u64) -> String {
