@@ -264,9 +264,14 @@ def a_connection_that_fell_silent_is_made_anew():
         waits = job(machine="m", port=wire.port, keepalive=3.0, timeout=0.4)
         try:
             equal(waits.state, State.queued)
-            wire.silence()
             before = wire.count
-            freed = threading.Timer(0, lambda: (until(lambda: wire.count >= before + 2), client_destroys(whole.id)))
+
+            def silence_then_free():
+                wire.silence()  # the client waits for a line meanwhile: nowhere else does it survive this
+                until(lambda: wire.count >= before + 2)
+                client_destroys(whole.id)
+
+            freed = threading.Timer(0.5, silence_then_free)
             freed.start()
             waits.wait_until_ready(timeout=10)
             freed.join()

@@ -1,6 +1,6 @@
 """Starts Berth or `spalloc_server` on the same lab, on a port of its own: for the tests here and for `benches/spalloc`.
 
-As a program: `servers.py KIND[:LAB[:POWER_MS]] COMMAND...` runs COMMAND with `{port}` replaced, KIND `berth` or `reference`, and ends
+As a program: `servers.py KIND[:LAB[:POWER_MS]] COMMAND...` runs COMMAND with `{port}` and `{pid}` replaced, KIND `berth` or `reference`, and ends
 with its exit code. Environment: BERTH is the binary, TOOLS the folder with the virtual environments.
 """
 import contextlib
@@ -78,7 +78,7 @@ def main():
     lab = options[0] if options else "test"
     power_ms = int(options[1]) if len(options) > 1 else 0
     with started(kind, lab, power_ms) as server:
-        code = subprocess.call([word.replace("{port}", str(server.port)) for word in sys.argv[2:]])
+        code = subprocess.call([word.replace("{port}", str(server.port)).replace("{pid}", str(server.pid)) for word in sys.argv[2:]])
     sys.exit(code)
 
 
