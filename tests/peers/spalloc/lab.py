@@ -78,8 +78,8 @@ def berth(lab, data_dir, power_ms=0, extra=""):
     return "\n".join(text) + "\n"
 
 
-def reference(lab):
-    """The same lab for `spalloc_server`: boards come back at once, time-outs are looked for often."""
+def reference(lab, sweep_s=0.1):
+    """The same lab for `spalloc_server`: boards come back at once, time-outs are looked for every `sweep_s`."""
     text = ["from spalloc_server.links import Links", "machines = []"]
     for index, machine in enumerate(lab):
         places = dict(machine.places())
@@ -93,5 +93,5 @@ def reference(lab):
             "    bmp_ips={" + ", ".join(f"({c}, {f}): 'bmp-{index}-{c}-{f}'" for c, f in frames) + "},",
             f"    spinnaker_ips={ {board: address(index, place) for board, place in places.items()} }))",
         ]
-    text.append("configuration = Configuration(machines=machines, ip='127.0.0.1', timeout_check_interval=0.1, seconds_before_free=0)")
+    text.append(f"configuration = Configuration(machines=machines, ip='127.0.0.1', timeout_check_interval={sweep_s}, seconds_before_free=0)")
     return "\n".join(text) + "\n"

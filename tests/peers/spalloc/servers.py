@@ -27,10 +27,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def started(kind, lab="test", power_ms=0, extra="", wrapper=()):
+def started(kind, lab="test", power_ms=0, extra="", wrapper=(), sweep_s=0.1):
     """A server of this kind with its own data; it is stopped, and its data are deleted, at the end."""
     work = pathlib.Path(tempfile.mkdtemp(prefix="spalloc-"))
-    command = list(wrapper) + (berth_command if kind == "berth" else reference_command)(work, labs.LABS[lab], power_ms, extra)
+    command = list(wrapper) + (berth_command(work, labs.LABS[lab], power_ms, extra) if kind == "berth"
+                               else reference_command(work, labs.LABS[lab], power_ms, sweep_s))
     log = work / "log"
     try:
         with open(log, "wb") as errors:
@@ -49,9 +50,9 @@ def berth_command(work, lab, power_ms, extra):
     return [BERTH, "serve", "--config", str(config)]
 
 
-def reference_command(work, lab, power_ms, _extra):
+def reference_command(work, lab, power_ms, sweep_s):
     config = work / "lab.py"
-    config.write_text(labs.reference(lab))
+    config.write_text(labs.reference(lab, sweep_s))
     return [str(TOOLS / "spalloc-server/bin/python"), str(HERE / "reference.py"), str(config), str(power_ms)]
 
 
