@@ -15,6 +15,7 @@ pub mod notice;
 pub mod session;
 
 pub mod service;
+pub mod spalloc;
 pub mod wire;
 
 pub mod controller;

@@ -147,6 +147,9 @@ fn announce(server: &Server, password_file: &Path) {
         Some(address) => println!("native: listening on {address}"),
         None => println!("native: closed (native.listen is not set)"),
     }
+    if let Some(address) = server.spalloc_address() {
+        println!("spalloc: listening on {address}");
+    }
 }
 
 /// Takes the place of this process with a fresh one of the same program and arguments, which finds all doors still open;

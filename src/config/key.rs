@@ -3,7 +3,8 @@
 //! The defaults are not here. They are the values of the top-level `config.toml`, which is part of the program;
 //! a test holds both lists of keys equal.
 
-use super::raw::Body;
+use super::network::Network;
+use super::raw::{Body, Node};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -40,6 +41,10 @@ pub const VARIABLE_PREFIX: &str = "BERTH_";
 
 /// What guests may be: refused, or a role.
 pub const GUESTS: &[&str] = &["refused", "guest", "user", "operator", "admin"];
+/// The roles that the spalloc door can act under.
+pub const SPALLOC_ROLES: &[&str] = &["guest", "user", "operator"];
+/// Whom callers of the spalloc door may name as the owner of a job.
+pub const SPALLOC_OWNERS: &[&str] = &["any", "known"];
 /// The levels of the log, the quietest first.
 pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// The ways the log is written.
@@ -53,6 +58,11 @@ pub const KEYS: &[Key] = &[
     key("native.guests", Kind::Word(GUESTS)),
     key("native.session_span_s", seconds(0, 10 * YEAR_S)),
     restart("spalloc.listen", Kind::Address),
+    key("spalloc.allow", Kind::Networks),
+    key("spalloc.role", Kind::Word(SPALLOC_ROLES)),
+    key("spalloc.owners", Kind::Word(SPALLOC_OWNERS)),
+    key("spalloc.rate_per_s", count(0, 1_000_000)),
+    key("spalloc.line_bytes_max", count(1 << 10, GIB)),
     restart("stand.listen", Kind::Address),
     restart("web.listen", Kind::Address),
     key("limits.frame_bytes_max", count(1 << 10, GIB)),
@@ -131,6 +141,8 @@ pub enum Kind {
     Seconds(RangeInclusive<u64>),
     /// A number from 0 to 1.
     Share,
+    /// A list of networks, or the same in one text with commas between them.
+    Networks,
 }
 
 /// A value that is allowed behind its key.
@@ -144,6 +156,8 @@ pub enum Value {
     Millis(u64),
     /// A share.
     Share(f64),
+    /// Networks.
+    Networks(Vec<Network>),
 }
 
 impl fmt::Display for Value {
@@ -154,6 +168,10 @@ impl fmt::Display for Value {
             Value::Count(count) => count.fmt(f),
             Value::Millis(ms) => f.write_str(&seconds_text(*ms)),
             Value::Share(share) => write!(f, "{share:?}"),
+            Value::Networks(networks) => {
+                let listed: Vec<_> = networks.iter().map(|network| format!("\"{network}\"")).collect();
+                write!(f, "[{}]", listed.join(", "))
+            }
         }
     }
 }
@@ -176,6 +194,7 @@ impl Kind {
             (Kind::Count(_) | Kind::Seconds(_) | Kind::Share, other) => {
                 Err(format!("needs {}, not {}", self.noun(), other.noun()))
             }
+            (Kind::Networks, body) => read_networks(body).map(Value::Networks),
             (_, Body::Text(text)) => self.read_text(text).map(|()| Value::Text(text.clone())),
             (_, other) => Err(format!("needs {} in quotes, not {}", self.noun(), other.noun())),
         }
@@ -204,6 +223,7 @@ impl Kind {
             Kind::Count(_) => "a whole number",
             Kind::Seconds(_) => "a number of seconds",
             Kind::Share => "a number from 0 to 1",
+            Kind::Networks => "a list of networks",
         }
     }
 
@@ -263,6 +283,27 @@ fn read_share(share: f64) -> Result<Value, String> {
     } else {
         Err(format!("{share} is not from 0 to 1"))
     }
+}
+
+/// Networks from a list of texts, or from one text with commas between them, as variables and flags have it.
+fn read_networks(body: &Body) -> Result<Vec<Network>, String> {
+    let text = |node: &Node| match &node.body {
+        Body::Text(text) => Ok(text.clone()),
+        other => Err(format!("needs networks in quotes, not {}", other.noun())),
+    };
+    let texts = match body {
+        Body::List(items) => items.iter().map(text).collect::<Result<_, _>>()?,
+        Body::Text(text) => {
+            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+        }
+        other => return Err(format!("needs a list of networks, not {}", other.noun())),
+    };
+    let texts: Vec<String> = texts;
+    texts.iter().map(|text| read_network(text)).collect()
+}
+
+fn read_network(text: &str) -> Result<Network, String> {
+    text.parse().map_err(|why| format!("{}: {why}", quoted(text)))
 }
 
 fn is_label(text: &str) -> bool {

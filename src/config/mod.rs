@@ -17,6 +17,7 @@ mod controller;
 mod form;
 mod key;
 mod machine;
+mod network;
 mod places;
 mod raw;
 mod settings;
@@ -29,6 +30,7 @@ pub use changes::{Change, changes};
 pub use complaint::{Complaint, Place};
 pub use key::{KEYS, Key, VARIABLE_PREFIX};
 pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
+pub use network::Network;
 pub use raw::TEXT_BYTES_MAX;
 pub use settings::{BUILT_IN, Flag, Source};
 pub use show::{report, show};
@@ -41,7 +43,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The doors this build has; the others may be configured, and stay closed.
-const DOORS_BUILT: &[&str] = &["native.listen"];
+const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen"];
 /// All doors.
 const DOORS: &[&str] = &["native.listen", "spalloc.listen", "stand.listen", "web.listen"];
 
@@ -54,8 +56,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The native door.
     pub native: Native,
-    /// Where the spalloc door listens; None for a closed door.
-    pub spalloc_listen: Option<String>,
+    /// The spalloc door.
+    pub spalloc: Spalloc,
     /// Where the stand door listens; None for a closed door.
     pub stand_listen: Option<String>,
     /// Where the web door listens; None for a closed door.
@@ -89,6 +91,23 @@ pub struct Native {
     pub guests: Option<Role>,
     /// How long a session lives unused; 0 is for ever.
     pub session_span_ms: u64,
+}
+
+/// The spalloc door, whose protocol knows no users.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spalloc {
+    /// Where it listens, as host:port; None for a closed door.
+    pub listen: Option<String>,
+    /// Who may come in; nobody else is answered.
+    pub allow: Vec<Network>,
+    /// Under which role the door acts.
+    pub role: Role,
+    /// Whether owners must be users of this server.
+    pub known_owners: bool,
+    /// Calls that one connection may make in a second; 0 for any number.
+    pub rate_per_s: u64,
+    /// Bytes of one line.
+    pub line_bytes_max: usize,
 }
 
 /// Every limit, by the name it has in the file and in the table of errors; times are in milliseconds.
@@ -230,7 +249,14 @@ impl Config {
                 guests: settings.text("native.guests").parse().ok(),
                 session_span_ms: settings.number("native.session_span_s"),
             },
-            spalloc_listen: listen("spalloc.listen"),
+            spalloc: Spalloc {
+                listen: listen("spalloc.listen"),
+                allow: settings.networks("spalloc.allow").to_vec(),
+                role: settings.text("spalloc.role").parse().unwrap_or(Role::Guest),
+                known_owners: settings.text("spalloc.owners") == "known",
+                rate_per_s: settings.number("spalloc.rate_per_s"),
+                line_bytes_max: settings.number("spalloc.line_bytes_max") as usize,
+            },
             stand_listen: listen("stand.listen"),
             web_listen: listen("web.listen"),
             limits: Limits::of(&settings),

@@ -3,6 +3,7 @@
 use super::complaint::{Complaints, Place, nearest};
 use super::key::{KEYS, Key, Kind, VARIABLE_PREFIX, Value};
 use super::machine::MACHINE_PATHS;
+use super::network::Network;
 use super::raw::{Body, Entry, Lines, Table, parse};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -163,6 +164,14 @@ impl Settings {
         match &self.setting(path).value {
             Value::Text(text) => text,
             other => panic!("{path} is no text: {other:?}"),
+        }
+    }
+
+    /// The value of a key that holds networks.
+    pub fn networks(&self, path: &str) -> &[Network] {
+        match &self.setting(path).value {
+            Value::Networks(networks) => networks,
+            other => panic!("{path} holds no networks: {other:?}"),
         }
     }
 

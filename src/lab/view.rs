@@ -229,13 +229,15 @@ pub enum View {
 }
 
 impl View {
-    /// How many jobs, boards, machines or users it lists.
+    /// How many jobs, boards, machines or users it names.
     pub fn rows(&self) -> usize {
         match self {
             View::Machines(machines) => machines.len(),
             View::Machine(_, boards) | View::Boards(boards) => boards.len(),
             View::Jobs(jobs) => jobs.len(),
             View::Users(users) => users.len(),
+            View::JobMachine(Some(held)) => held.boards.len(),
+            View::JobState(Some(job)) | View::Job(job) => job.boards.len().max(1),
             _ => 1,
         }
     }

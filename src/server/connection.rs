@@ -8,32 +8,18 @@
 use super::bell::Bell;
 use super::conversation::{Conversation, Handled, Later};
 use super::house::{House, Poke};
+use super::pipe::{Broken, LINGER_MS, OUT_BYTES_PAUSE, Pipe, READS_IN_A_ROW_MAX, with_buffer};
 use crate::clock::Moment;
 use crate::error::{Code, Fault};
 use crate::wire::frame::Unframer;
 use async_io::Async;
 use futures_util::Stream;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
-use rustix::net::sockopt::{set_tcp_nodelay, set_tcp_quickack};
-use std::cell::RefCell;
 use std::future::Future;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-/// Bytes read at once, into a buffer that all connections of a thread share.
-const READ_BYTES: usize = 64 * 1024;
-
-/// So many reads in a row, then the other connections of the thread have their turn.
-const READS_IN_A_ROW_MAX: usize = 16;
-
-/// A buffer that grew beyond this is given back once it is empty.
-const OUT_BYTES_KEPT: usize = 4 * 1024;
-
-/// While this much is unsent nothing more is read: who does not read is not served.
-const OUT_BYTES_PAUSE: usize = 256 * 1024;
 
 /// How long a frame may stand still at a marker before it counts as cut short: a peer that searches for the
 /// marker alone would have ended it there.
@@ -43,23 +29,14 @@ const STALL_MS: u64 = 300;
 /// behind a message drops the message.
 const PART_MS: u64 = 250;
 
-/// How long we wait for a peer to take its last answer after we have said all.
-const LINGER_MS: u64 = 1000;
-
-thread_local! {
-    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
-
 /// See above.
 pub struct Connection {
     house: Arc<House>,
     number: u64,
-    stream: Async<TcpStream>,
+    pipe: Pipe,
     unframer: Unframer,
     conversation: Conversation,
     bell: Arc<Bell>,
-    out: Vec<u8>,
-    sent: usize,
     /// Bytes that came while no frame could be taken.
     rest: Vec<u8>,
     /// Answers that take time and must leave in the order of their requests.
@@ -69,10 +46,6 @@ pub struct Connection {
     /// A hand-shake that is being checked; nothing after it is looked at before it is over. One that carries an id may
     /// leave before the answers that wait.
     barrier: Option<(bool, Later)>,
-    /// The last read left the socket empty.
-    drained: bool,
-    /// The last write left the socket full.
-    blocked: bool,
     phase: Phase,
     /// The last thing to say is that the server ends.
     farewell: bool,
@@ -118,26 +91,20 @@ struct Deadline {
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(house: Arc<House>, stream: Async<TcpStream>, peer: SocketAddr, number: u64) -> Connection {
-        // A socket without it only answers later.
-        let _ = set_tcp_nodelay(&stream, true);
         let bell = house.enter(number);
         let unframer = Unframer::new(house.frame_limits());
         let conversation = Conversation::new(house.clone(), peer, number, bell.clone());
         Connection {
             house,
             number,
-            stream,
+            pipe: Pipe::new(stream),
             unframer,
             conversation,
             bell,
-            out: Vec::new(),
-            sent: 0,
             rest: Vec::new(),
             ordered: FuturesOrdered::new(),
             unordered: FuturesUnordered::new(),
             barrier: None,
-            drained: true,
-            blocked: false,
             phase: Phase::Open,
             farewell: false,
             notices_due: false,
@@ -147,7 +114,7 @@ impl Connection {
 
     /// Greets, and serves until it is over.
     pub async fn run(mut self) {
-        self.conversation.greet(&mut self.out);
+        self.conversation.greet(&mut self.pipe.out);
         self.set_deadline(Some(Why::Idle));
         if self.house.end().is_some() {
             // Whoever was told to close was told before this one came.
@@ -158,7 +125,7 @@ impl Connection {
 
     /// Refuses a peer for whom there is no room: one error, then nothing.
     pub async fn refuse(mut self, fault: &Fault) {
-        self.conversation.push_error(fault, &mut self.out);
+        self.conversation.push_error(fault, &mut self.pipe.out);
         self.close();
         std::future::poll_fn(|cx| self.poll(cx)).await;
     }
@@ -178,7 +145,7 @@ impl Connection {
                 Poll::Pending if self.has_answers() => {}
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Err(Broken)) => return Poll::Ready(()),
             }
         }
         cx.waker().wake_by_ref();
@@ -188,25 +155,25 @@ impl Connection {
     /// Whether something to say came up that is not on its way yet.
     fn has_answers(&self) -> bool {
         let due = self.notices_due && !self.has_said_all();
-        !self.blocked && (due || !self.out.is_empty())
+        !self.pipe.is_blocked() && (due || !self.pipe.out.is_empty())
     }
 
     /// Collects answers that took time.
     fn take_answers(&mut self, cx: &mut Context<'_>) {
         while !self.ordered.is_empty() {
             let Poll::Ready(Some(answer)) = Pin::new(&mut self.ordered).poll_next(cx) else { break };
-            self.conversation.finish(answer, &mut self.out);
+            self.conversation.finish(answer, &mut self.pipe.out);
         }
         let in_turn = self.ordered.is_empty();
         let barrier = self.barrier.as_mut().filter(|(has_id, _)| *has_id || in_turn);
         if let Some(Poll::Ready(answer)) = barrier.map(|(_, answer)| answer.as_mut().poll(cx)) {
             self.barrier = None;
-            self.conversation.finish(answer, &mut self.out);
+            self.conversation.finish(answer, &mut self.pipe.out);
             self.set_frame_deadline();
         }
         while !self.unordered.is_empty() {
             let Poll::Ready(Some(answer)) = Pin::new(&mut self.unordered).poll_next(cx) else { break };
-            self.conversation.finish(answer, &mut self.out);
+            self.conversation.finish(answer, &mut self.pipe.out);
         }
     }
 
@@ -215,7 +182,7 @@ impl Connection {
         for poke in self.house.pokes_of(self.number) {
             match poke {
                 Poke::Command(command) if self.phase == Phase::Open => {
-                    self.conversation.push_command(command, &mut self.out);
+                    self.conversation.push_command(command, &mut self.pipe.out);
                     self.bid_farewell();
                 }
                 Poke::Command(_) => {}
@@ -227,9 +194,9 @@ impl Connection {
 
     /// Tells what changed, once the peer has taken in what was said before: until then changes coalesce.
     fn push_notices(&mut self) {
-        if self.notices_due && self.out.is_empty() && !self.has_said_all() {
+        if self.notices_due && self.pipe.out.is_empty() && !self.has_said_all() {
             self.notices_due = false;
-            self.conversation.push_notices(&mut self.out);
+            self.conversation.push_notices(&mut self.pipe.out);
         }
     }
 
@@ -252,7 +219,10 @@ impl Connection {
     }
 
     fn is_answered(&self) -> bool {
-        self.ordered.is_empty() && self.unordered.is_empty() && self.barrier.is_none() && self.out.is_empty()
+        self.ordered.is_empty()
+            && self.unordered.is_empty()
+            && self.barrier.is_none()
+            && self.pipe.out.is_empty()
     }
 
     /// Whether there is nothing left to do; on the way, says good-bye.
@@ -270,7 +240,7 @@ impl Connection {
 
     /// Says that nothing more will come; whether even that is too late.
     fn hang_up(&mut self) -> bool {
-        if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
+        if !self.pipe.hang_up() {
             return true;
         }
         self.phase = Phase::Lingering;
@@ -278,41 +248,14 @@ impl Connection {
         false
     }
 
-    /// Sends what there is to send; registers for more room when there is none.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), ()> {
-        self.blocked = false;
-        while self.sent < self.out.len() {
-            match self.stream.get_ref().write(&self.out[self.sent..]) {
-                Ok(0) => return Err(()),
-                Ok(bytes) => self.sent += bytes,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.stream.poll_writable(cx).is_pending() {
-                        self.blocked = true;
-                        return self.keep_unsent();
-                    }
-                }
-                Err(_) => return Err(()),
-            }
-        }
-        (self.out, self.sent) = (emptied(std::mem::take(&mut self.out)), 0);
-        Ok(())
-    }
-
-    /// The peer does not take what it asked for: up to the limit it is kept.
-    fn keep_unsent(&mut self) -> Result<(), ()> {
-        self.out.drain(..self.sent);
-        self.sent = 0;
-        let max = self.house.config().limits.output_bytes_max;
-        if self.out.len() <= max {
-            return Ok(());
-        }
-        tracing::info!(peer = %self.conversation.peer(), "closed: {} (limits.output_bytes_max = {max})", Code::SLOW_READER.row().meaning);
-        Err(())
+    /// Sends what there is to send.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        let (house, peer) = (&self.house, self.conversation.peer());
+        self.pipe.poll_write(cx, peer, || house.config().limits.output_bytes_max)
     }
 
     /// Reads and takes every complete frame that is there.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         if self.phase == Phase::Open && !self.may_take() {
             return Poll::Pending;
         }
@@ -324,31 +267,14 @@ impl Connection {
         if self.phase == Phase::Closing {
             return Poll::Pending;
         }
-        READ.with_borrow_mut(|buffer| {
-            loop {
-                if self.drained {
-                    let readable = ready!(self.stream.poll_readable(cx));
-                    if readable.is_err() {
-                        return Poll::Ready(Err(()));
-                    }
-                    self.drained = false;
-                }
-                match self.stream.get_ref().read(buffer) {
-                    Ok(0) if self.has_said_all() => return Poll::Ready(Err(())),
-                    Ok(0) => {
-                        self.take_end();
-                        return Poll::Ready(Ok(()));
-                    }
-                    Ok(bytes) => {
-                        self.drained = bytes < buffer.len();
-                        self.take_bytes(&buffer[..bytes]);
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained = true,
-                    Err(_) => return Poll::Ready(Err(())),
-                }
+        with_buffer(|buffer| {
+            match ready!(self.pipe.poll_read(cx, buffer)) {
+                Err(Broken) => return Poll::Ready(Err(Broken)),
+                Ok(0) if self.has_said_all() => return Poll::Ready(Err(Broken)),
+                Ok(0) => self.take_end(),
+                Ok(bytes) => self.take_bytes(buffer.get(..bytes).unwrap_or_default()),
             }
+            Poll::Ready(Ok(()))
         })
     }
 
@@ -367,7 +293,7 @@ impl Connection {
     fn may_take(&self) -> bool {
         let in_flight = self.ordered.len() + self.unordered.len();
         self.barrier.is_none()
-            && self.out.len() - self.sent < OUT_BYTES_PAUSE
+            && self.pipe.unsent() < OUT_BYTES_PAUSE
             && in_flight < self.house.config().limits.in_flight_max
     }
 
@@ -392,7 +318,7 @@ impl Connection {
         }
         if frames == 0 {
             // A peer that sends its frame in two pieces waits for our acknowledgement in between.
-            let _ = set_tcp_quickack(&self.stream, true);
+            self.pipe.acknowledge();
         }
         self.set_frame_deadline();
     }
@@ -407,11 +333,11 @@ impl Connection {
 
     fn take_frame(&mut self, body: &[u8]) {
         let waiting = !self.ordered.is_empty() || !self.unordered.is_empty();
-        let start = self.out.len();
-        match self.conversation.handle(body, waiting, &mut self.out) {
+        let start = self.pipe.out.len();
+        match self.conversation.handle(body, waiting, &mut self.pipe.out) {
             Handled::Answered { has_id } => {
                 if !has_id && !self.ordered.is_empty() {
-                    let answer = self.out.split_off(start);
+                    let answer = self.pipe.out.split_off(start);
                     self.ordered.push_back(Box::pin(std::future::ready(answer.into())));
                 }
             }
@@ -425,7 +351,7 @@ impl Connection {
     /// Says something in its turn, after the answers that are still to come.
     fn answer_in_order(&mut self, say: impl FnOnce(&mut Conversation, &mut Vec<u8>)) {
         if self.ordered.is_empty() {
-            say(&mut self.conversation, &mut self.out);
+            say(&mut self.conversation, &mut self.pipe.out);
         } else {
             let mut answer = Vec::new();
             say(&mut self.conversation, &mut answer);
@@ -493,26 +419,18 @@ impl Connection {
             Why::Part => {
                 self.hang_up();
             }
-            Why::Linger => {
-                let _ = self.stream.get_ref().shutdown(Shutdown::Both);
-            }
+            Why::Linger => self.pipe.cut(),
         }
     }
 
     fn time_out(&mut self, code: Code) {
-        self.conversation.push_error(&Fault::new(code, code.row().meaning), &mut self.out);
+        self.conversation.push_error(&Fault::new(code, code.row().meaning), &mut self.pipe.out);
         self.close();
     }
 }
 
 async fn sleep(clock: crate::clock::Clock, until: Moment) {
     clock.sleep_until(until).await
-}
-
-/// An empty buffer: the same one, unless it grew too large to keep.
-fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
-    buffer.clear();
-    if buffer.capacity() > OUT_BYTES_KEPT { Vec::new() } else { buffer }
 }
 
 impl Drop for Connection {

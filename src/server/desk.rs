@@ -7,7 +7,7 @@
 use super::hardware::Hardware;
 use super::herald::Herald;
 use super::rounds::{self, Done, Heard, Rounds};
-use super::signs::Signs;
+use super::signs::{Hosts, Signs};
 use crate::clock::{Clock, Moment};
 use crate::error::{Code, Fault};
 use crate::journal::{Counts, Journal, JournalError};
@@ -15,11 +15,14 @@ use crate::lab::Lab;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
-use crate::lab::fact::{Event, Fact, SessionKey};
+use crate::lab::fact::{Event, Fact, JobId, SessionKey};
+use crate::lab::job::JobState;
 use crate::session::{Session, SessionId, Sessions};
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// How much news one round takes in, so that nobody waits long for an answer.
@@ -43,6 +46,10 @@ pub struct Counter {
     pub herald: Arc<Herald>,
     /// Which jobs were mentioned.
     pub signs: Signs,
+    /// From where.
+    hosts: Hosts,
+    /// Grows with all that lists of jobs and machines show.
+    version: AtomicU64,
     /// What the journal did so far.
     counts: RwLock<Counts>,
     news: Sender<News>,
@@ -54,7 +61,8 @@ impl Counter {
         let (news, heard) = async_channel::unbounded();
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
-        let counter = Counter { lab, sessions, herald, signs, counts, news: news.clone() };
+        let (hosts, version) = (Hosts::default(), AtomicU64::new(0));
+        let counter = Counter { lab, sessions, herald, signs, hosts, version, counts, news: news.clone() };
         counter.find_sessions(now);
         (counter, news, heard)
     }
@@ -62,6 +70,35 @@ impl Counter {
     /// Asks the lab as last kept; never waits for a disk.
     pub fn see<T>(&self, look: impl FnOnce(&Lab) -> T) -> T {
         look(&self.lab.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, and the number of what was seen: while it is the same, so is what lists of jobs and machines show.
+    pub fn see_numbered<T>(&self, look: impl FnOnce(&Lab) -> T) -> (u64, T) {
+        let lab = self.lab.read().unwrap_or_else(PoisonError::into_inner);
+        // Facts raise it while nobody can look; a host that is noted meanwhile makes what is seen here old at once.
+        (self.version(), look(&lab))
+    }
+
+    /// The number of what lists of jobs and machines show now.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// A job was mentioned from a host. One that is over, or not known yet, has none.
+    pub fn note_host(&self, job: JobId, host: IpAddr) {
+        // The lab is held until it is noted, so that no job is forgotten before.
+        let news = self.see(|lab| {
+            let live = !matches!(lab.state_of(job), JobState::Unknown | JobState::Destroyed);
+            live && self.hosts.note(job, host)
+        });
+        if news {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// From which host a job was mentioned last.
+    pub fn host_of(&self, job: JobId) -> Option<IpAddr> {
+        self.hosts.of(job)
     }
 
     /// What the journal did since the server was opened.
@@ -159,6 +196,7 @@ impl Counter {
     pub fn show(&self, facts: &[Fact]) {
         let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
         facts.iter().for_each(|fact| shown.apply(fact));
+        self.version.fetch_add(1, Ordering::AcqRel);
         drop(shown);
         facts.iter().for_each(|fact| self.follow(fact));
     }
@@ -173,6 +211,7 @@ impl Counter {
             Event::SessionEnded { session, .. } => {
                 self.sessions.end(&SessionId::from_bits(session.0), fact.at);
             }
+            Event::JobDestroyed { job, .. } => self.hosts.forget(*job),
             Event::RoleSet { user, role } => self.sessions.role_changed(user, *role),
             _ => {}
         }

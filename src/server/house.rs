@@ -6,6 +6,7 @@ use super::bell::Bell;
 use super::desk::Counter;
 use super::hardware::Hardware;
 use super::hasher::Hasher;
+use super::spalloc_door::Lists;
 use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
@@ -72,6 +73,8 @@ pub struct House {
     listen: OnceLock<BTreeMap<&'static str, String>>,
     end: Mutex<Option<End>>,
     closing: (Sender<()>, Receiver<()>),
+    /// Lists that many ask for at the spalloc door.
+    pub lists: Lists,
     /// Rung whenever a connection leaves.
     pub emptied: Bell,
 }
@@ -138,6 +141,7 @@ impl House {
             listen: OnceLock::new(),
             end: Mutex::new(None),
             closing: async_channel::bounded(1),
+            lists: Lists::default(),
             emptied: Bell::default(),
         }
     }

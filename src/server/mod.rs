@@ -47,9 +47,11 @@ mod hardware;
 mod listener;
 mod local_access;
 mod login;
+mod pipe;
 mod quick;
 mod reload;
 mod signs;
+mod spalloc_door;
 mod supervisor;
 
 pub use doors::Listeners;
@@ -73,7 +75,8 @@ use hardware::Hardware;
 use hasher::Hasher;
 use herald::Herald;
 use house::{House, Parts, Poke};
-use std::net::SocketAddr;
+use listener::Door;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -107,6 +110,7 @@ const FACTS_TOLD: u64 = 100_000;
 pub struct Server {
     house: Arc<House>,
     address: Option<SocketAddr>,
+    spalloc_address: Option<SocketAddr>,
     doors: Vec<task::JoinHandle<()>>,
     desk: std::thread::JoinHandle<Result<(), JournalError>>,
     /// The first administrator's password, when one was made just now.
@@ -151,13 +155,14 @@ impl Server {
         let archive = archive.transpose().map_err(|error| ServerError(error.to_string()))?;
         let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
         let machines = config.machines.clone();
-        let listen = config.native.listen.clone();
+        let (native, spalloc) = (config.native.listen.clone(), config.spalloc.listen.clone());
         let parts = Parts { clock, counter, hardware, hasher, archive, config, source, log, supervisor };
         let house = Arc::new(House::new(parts));
         let desk = start_desk(desk, &house)?;
         let mut server = Server {
             house,
             address: None,
+            spalloc_address: None,
             doors: Vec::new(),
             desk,
             first_password: None,
@@ -167,7 +172,7 @@ impl Server {
         server.house.hardware.resume(resumed);
         server.configure(&machines).await?;
         server.first_password = server.make_first_user(first_password).await?;
-        server.open_native(listen).await?;
+        server.open_doors(native.as_deref(), spalloc.as_deref())?;
         if let (Some(data_dir), Some(address)) = (local_access, server.address) {
             let opened = LocalAccess::open(&server.house, &data_dir, address);
             server.local_access =
@@ -208,19 +213,31 @@ impl Server {
         Ok(Some(text))
     }
 
-    async fn open_native(&mut self, listen: Option<String>) -> Result<(), ServerError> {
-        let listener = self.listeners.open("native", listen.as_deref()).map_err(ServerError)?;
-        let Some(listener) = listener else { return Ok(()) };
-        self.address = listener.local_addr().ok();
-        self.house.opened_at(self.address.iter().map(|address| ("native", address.to_string())).collect());
-        let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
-        self.doors.push(task::spawn(listener::listen(self.house.clone(), listener)));
+    /// Opens all doors, or none.
+    fn open_doors(&mut self, native: Option<&str>, spalloc: Option<&str>) -> Result<(), ServerError> {
+        let native = self.listeners.open("native", native).map_err(ServerError)?;
+        let spalloc = self.listeners.open("spalloc", spalloc).map_err(ServerError)?;
+        let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
+        (self.address, self.spalloc_address) = (address(&native), address(&spalloc));
+        let open = [("native", self.address), ("spalloc", self.spalloc_address)];
+        let open = open.into_iter().filter_map(|(door, address)| Some((door, address?.to_string())));
+        self.house.opened_at(open.collect());
+        for (door, listener) in [(Door::Native, native), (Door::Spalloc, spalloc)] {
+            let Some(listener) = listener else { continue };
+            let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
+            self.doors.push(task::spawn(listener::listen(self.house.clone(), door, listener)));
+        }
         Ok(())
     }
 
     /// Where the native door is.
     pub fn native_address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where the spalloc door is.
+    pub fn spalloc_address(&self) -> Option<SocketAddr> {
+        self.spalloc_address
     }
 
     /// The shared state, for those who stop or reload the server from outside.

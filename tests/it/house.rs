@@ -44,6 +44,8 @@ controller = "simulated"
 
 pub struct House {
     pub address: SocketAddr,
+    /// Where the spalloc door is, if it is open.
+    pub spalloc: Option<SocketAddr>,
     pub clock: Clock,
     pub journal: MemoryJournal,
     pub handle: ServerHandle,
@@ -98,10 +100,12 @@ impl House {
         let server = async_std::task::block_on(Server::open(setup)).expect("the house opens");
         std::fs::remove_file(secret).ok();
         let (address, handle) = (server.native_address().expect("a native door"), server.handle());
+        let spalloc = server.spalloc_address();
         let admin_password = server.first_password.clone();
         let served = std::thread::spawn(move || async_std::task::block_on(server.serve()));
         House {
             address,
+            spalloc,
             clock,
             journal,
             handle,

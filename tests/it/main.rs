@@ -18,5 +18,7 @@ mod scripts;
 mod served;
 mod simulator;
 mod socket;
+mod spalloc;
+mod spalloc_line;
 mod tidy;
 mod transcripts;

@@ -159,7 +159,14 @@ fn the_shipped_file_is_a_lab_to_play_with() {
     assert_eq!((config.name.as_str(), config.data_dir.to_str()), ("berth", Some("berth-data")));
     assert_eq!(config.native.listen.as_deref(), Some("127.0.0.1:7007"));
     assert_eq!((config.native.guests, config.native.session_span_ms), (Some(Role::User), 3_600_000));
-    assert_eq!((&config.spalloc_listen, &config.stand_listen, &config.web_listen), (&None, &None, &None));
+    assert_eq!((&config.stand_listen, &config.web_listen), (&None, &None));
+    let spalloc = &config.spalloc;
+    assert_eq!(spalloc.listen.as_deref(), Some("127.0.0.1:22244"));
+    let allowed = |text: &str| spalloc.allow.iter().any(|network| network.has(text.parse().unwrap()));
+    let asked = ["127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1", "::2"];
+    assert_eq!(asked.map(allowed), [true, true, true, true, false, false]);
+    assert_eq!((spalloc.role, spalloc.known_owners), (Role::User, false));
+    assert_eq!((spalloc.rate_per_s, spalloc.line_bytes_max), (0, 1 << 20));
     let [m, devices] = &config.machines[..] else { panic!("two machines") };
     let triads = m.spec.triads().unwrap();
     assert_eq!((triads.width, triads.height), (4, 2));
@@ -203,7 +210,7 @@ fn defaults_of_the_lab_are_the_labs_own() {
 #[test]
 fn the_example_for_scripts_is_read_as_it_is_written() {
     let config = loaded(EXAMPLE);
-    let doors = [&config.native.listen, &config.spalloc_listen, &config.stand_listen, &config.web_listen];
+    let doors = [&config.native.listen, &config.spalloc.listen, &config.stand_listen, &config.web_listen];
     let addresses = doors.map(|door| door.as_deref().unwrap_or_default());
     assert_eq!(addresses, ["127.0.0.1:7007", "127.0.0.1:22244", "127.0.0.1:1337", "127.0.0.1:8080"]);
     let triads = config.machines[0].spec.triads().unwrap();
@@ -211,7 +218,7 @@ fn the_example_for_scripts_is_read_as_it_is_written() {
     assert_eq!(triads.place(BoardIndex(0)), Some(Physical { cabinet: 0, frame: 0, board: 0 }));
     assert_eq!((&*triads.host(BoardIndex(0)), triads.place(BoardIndex(1))), ("10.11.0.1", None));
     let what = "this build does not have this door yet; it stays closed";
-    let expected = [(9, 10, "spalloc"), (11, 10, "stand"), (13, 10, "web")]
+    let expected = [(11, 10, "stand"), (13, 10, "web")]
         .map(|(line, column, door)| format!("{line}:{column}: {door}.listen: {what}"));
     assert_eq!(lines(&config.warnings), expected);
 }
@@ -356,8 +363,10 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn an_empty_address_closes_a_door() {
-    let config = Config::load(None, &pairs(&[("BERTH_NATIVE_LISTEN", "")]), &[]).unwrap();
-    assert_eq!(config.native.listen, None);
+    let config =
+        Config::load(None, &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", "")]), &[])
+            .unwrap();
+    assert_eq!((config.native.listen, config.spalloc.listen), (None, None));
     assert_eq!(config.warnings.len(), 1);
     let refused = loaded("[native]\nlisten = \"h:1\"\nguests = \"refused\"\n");
     assert_eq!(refused.native.guests, None);
@@ -611,5 +620,25 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn networks_are_a_list_in_the_file_and_a_text_elsewhere() {
+    let allow =
+        |config: Config| -> Vec<String> { config.spalloc.allow.iter().map(Network::to_string).collect() };
+    let file = "[spalloc]\nallow = [\"10.0.0.0/8\", \"::1\"]\n";
+    assert_eq!(allow(loaded(file)), ["10.0.0.0/8", "::1/128"]);
+    let environment = pairs(&[("BERTH_SPALLOC_ALLOW", "192.168.1.0/24, 10.1.2.3")]);
+    let config = Config::load(Some(file), &environment, &[]).unwrap();
+    assert_eq!(allow(config), ["192.168.1.0/24", "10.1.2.3/32"]);
+    assert_eq!(allow(loaded("[spalloc]\nallow = []\n")), [""; 0]);
+    for (written, complaint) in [
+        ("[\"10.0.0.1/8\"]", "bits behind the prefix are set"),
+        ("[8]", "needs networks in quotes, not a whole number"),
+        ("true", "needs a list of networks, not true or false"),
+    ] {
+        let complaints = load(&format!("[spalloc]\nallow = {written}\n")).unwrap_err();
+        assert!(lines(&complaints)[0].contains(complaint), "{complaints:?}");
     }
 }
