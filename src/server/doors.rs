@@ -213,12 +213,18 @@ fn in_a_row(listeners: &[&TcpListener]) -> std::io::Result<Vec<OwnedFd>> {
 
 /// Why a door did not open, and what to do about it.
 fn cannot_listen(door: &str, listen: &str, error: &Error) -> String {
+    let with = match door {
+        "native" => "--listen".to_owned(),
+        door => format!("BERTH_{}_LISTEN, or \"\" to keep the door closed", door.to_uppercase()),
+    };
     let hint = match error.kind() {
         ErrorKind::AddrInUse => {
-            "; another program listens there: end it, or choose another address with --listen"
+            format!("; another program listens there: end it, or choose another address with {with}")
         }
-        ErrorKind::PermissionDenied => "; ports below 1024 need a privilege: choose another with --listen",
-        _ => "",
+        ErrorKind::PermissionDenied => {
+            format!("; ports below 1024 need a privilege: choose another with {with}")
+        }
+        _ => String::new(),
     };
     format!("{door}.listen = {listen}: {error}{hint}")
 }

@@ -41,7 +41,7 @@ pub fn push_null(out: &mut String) {
 /// Appends a line that names jobs.
 pub fn push_jobs_changed(out: &mut String, jobs: &[u64]) {
     out.push_str("{\"jobs_changed\": ");
-    push_list(out, jobs, |out, job| push_int(out, job));
+    push_list(out, jobs, push_int);
     out.push_str("}\n");
 }
 
@@ -96,7 +96,7 @@ fn push_seconds(out: &mut String, ms: u64) {
 
 /// Appends numbers in brackets.
 fn push_numbers<const N: usize>(out: &mut String, numbers: [u32; N]) {
-    push_list(out, numbers, |out, number| push_int(out, number));
+    push_list(out, numbers, push_int);
 }
 
 /// Appends the place of a board in its torus.
@@ -149,8 +149,8 @@ pub fn push_state(out: &mut String, job: Option<&JobView>, host: Option<IpAddr>)
 /// Appends the boards of a job and how to reach them; all null while it has none.
 pub fn push_machine_info(out: &mut String, held: Option<&JobMachineView>) {
     let mut entries = Entries::begin(out);
-    entries.entry("width", held.and_then(|held| held.width), |out, width| push_int(out, width));
-    entries.entry("height", held.and_then(|held| held.height), |out, height| push_int(out, height));
+    entries.entry("width", held.and_then(|held| held.width), push_int);
+    entries.entry("height", held.and_then(|held| held.height), push_int);
     entries.entry("connections", held, |out, held| {
         push_list(out, &held.connections, |out, (chip, host)| {
             out.push('[');

@@ -1,5 +1,9 @@
 //! The spalloc door, as clients of spalloc meet it.
 
+mod limits;
+mod notices;
+mod places;
+mod story;
 mod wire;
 
 use crate::house::House;

@@ -100,6 +100,27 @@ impl Line {
         }
     }
 
+    /// Another hold on the socket.
+    pub fn half(&self) -> TcpStream {
+        self.stream.try_clone().expect("another hold")
+    }
+
+    /// Whether nothing comes for a moment.
+    pub fn is_silent(&mut self) -> bool {
+        const MOMENT: Duration = Duration::from_millis(30);
+        self.stream.set_read_timeout(Some(MOMENT)).expect("time-out");
+        let silent = self.bytes.is_empty() && self.stream.peek(&mut [0]).is_err();
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("time-out");
+        silent
+    }
+
+    /// The version, unless the server hangs up.
+    pub fn try_version(&mut self) -> Option<String> {
+        // Whether it can be said at all shows in what is heard.
+        let _ = self.stream.write_all(call("version", json!([]), json!({})).as_bytes());
+        self.hear()
+    }
+
     /// Says that nothing more will be said.
     pub fn hang_up(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("shutdown");

@@ -249,41 +249,29 @@ impl SpallocConnection {
         }
     }
 
-    /// Acts when a time is up.
+    /// Acts when a time is up; the next look finds what there is to do then.
     fn watch_time(&mut self, cx: &mut Context<'_>) {
-        loop {
-            let next = self.next_deadline();
-            let running = self.deadline.as_ref().map(|deadline| deadline.why);
-            if next.map(|(why, _)| why) != running {
-                self.deadline = next.map(|(why, until)| {
-                    let clock = self.house.clock.clone();
-                    Deadline { why, sleep: Box::pin(async move { clock.sleep_until(until).await }) }
-                });
-            }
-            let Some(deadline) = &mut self.deadline else { return };
-            if deadline.sleep.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            let why = deadline.why;
-            self.deadline = None;
-            match why {
-                Why::Idle => {
-                    tracing::debug!(peer = %self.talk.peer(), "hung up on: it called nothing (limits.idle_s)");
-                    self.close();
-                    // The next look finds that all is said.
-                    cx.waker().wake_by_ref();
-                    return;
-                }
-                Why::Turn(_) => {
-                    cx.waker().wake_by_ref();
-                    return;
-                }
-                Why::Linger => {
-                    self.pipe.cut();
-                    return;
-                }
-            }
+        let next = self.next_deadline();
+        if next.map(|(why, _)| why) != self.deadline.as_ref().map(|deadline| deadline.why) {
+            self.deadline = next.map(|(why, until)| {
+                let clock = self.house.clock.clone();
+                Deadline { why, sleep: Box::pin(async move { clock.sleep_until(until).await }) }
+            });
         }
+        let Some(deadline) = &mut self.deadline else { return };
+        if deadline.sleep.as_mut().poll(cx).is_pending() {
+            return;
+        }
+        match deadline.why {
+            Why::Idle => {
+                tracing::debug!(peer = %self.talk.peer(), "hung up on: it called nothing (limits.idle_s)");
+                self.close();
+            }
+            Why::Turn(_) => {}
+            Why::Linger => self.pipe.cut(),
+        }
+        self.deadline = None;
+        cx.waker().wake_by_ref();
     }
 }
 

@@ -55,6 +55,8 @@ fn masked(line: &str, is_create: bool) -> Value {
 #[test]
 fn bytes_are_answered_as_the_reference_answers_them() {
     let house = house();
+    // Where a board is found is the packer's choice, and the reference chose this one.
+    set_all_but_the_first(&house, "maintenance");
     let (mut wrong, mut compared) = (Vec::new(), 0);
     for case in cases() {
         let name = case["case"].as_str().expect("a name");
@@ -74,12 +76,22 @@ fn bytes_are_answered_as_the_reference_answers_them() {
             .map(|line| line.as_str().expect("a line"))
             .collect();
         let mut line = line(&house);
+        let closes = expected.contains(&"<CLOSED>");
+        // What is not closed goes on: a call of ours is answered as well.
+        if !closes && name != "partial" {
+            bytes.extend_from_slice(call("version", json!([]), json!({})).as_bytes());
+        }
         line.say(&bytes);
-        line.hang_up();
+        if !closes {
+            line.hang_up();
+        }
         // All that ever comes.
         let mut heard = Vec::new();
         while let Some(line) = line.hear() {
             heard.push(line);
+        }
+        if !closes && name != "partial" {
+            assert_eq!(heard.pop().as_deref(), Some("{\"return\": \"1.0.0\"}"), "{name}");
         }
         let is_create = text.contains("create_job");
         let lines: Vec<_> = expected.iter().filter(|line| !line.starts_with('<')).collect();
@@ -109,9 +121,22 @@ fn bytes_are_answered_as_the_reference_answers_them() {
         compared += 1;
         // As in the runs of the reference, nothing but what is told happens between two cases.
         settle(&house, is_create);
+        if name == "kwarg client to create" {
+            set_all_but_the_first(&house, "free");
+        }
     }
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared > 90, "{compared}");
+}
+
+/// Sets all boards of `m` but [0, 0, 0].
+fn set_all_but_the_first(house: &crate::house::House, state: &str) {
+    let mut admin = house.admin();
+    let boards = (0..4).flat_map(|x| (0..2).flat_map(move |y| (0..3).map(move |z| (x, y, z))));
+    for (x, y, z) in boards.filter(|board| ![(0, 0, 0), (3, 1, 2)].contains(board)) {
+        let set = json!({"fname": "set_board_state", "machine": "m", "x": x, "y": y, "z": z, "state": state});
+        admin.call(set).expect("it is set");
+    }
 }
 
 /// Waits until no job's boards are being switched.
