@@ -1,6 +1,7 @@
 """The calls of the side-by-side test, by section. Each section runs on a fresh server, with boards that take `POWER_MS` to switch."""
 import json
 
+import lab
 from probe import all_heard
 
 POWER_MS = {"transitions": 300, "notifications": 300}
@@ -64,7 +65,7 @@ def frames(probe):
 
 def arguments(probe):
     """Every command with too few, too many, misnamed and odd arguments."""
-    probe.create("a", 1, 1, machine="m")
+    probe.create("a", 1, 1, machine="one")
     odd = [[], ["@a", 2], ["@a", 2, 3], ["1"], [None], [1.0], [True], [[1]], [{}], [1.5], [-1], [0], [10**30], [""], [1e300]]
     for name in BY_ID:
         if name == "destroy_job":
@@ -167,14 +168,32 @@ def attempt(probe, form, options):
         return
     probe.label("new", answer)
     state = probe.settle("new")
-    outcome = {"state": probe.raw("get_job_state", "@new"), "listed": probe.raw("list_jobs")}
+    listed = [job for job in probe.raw("list_jobs") if job["job_id"] == answer]
+    outcome = {"state": probe.raw("get_job_state", "@new"), "listed": [{**job, "boards": relative(job["boards"])} for job in listed]}
     if state == 3:
-        outcome["info"] = probe.raw("get_job_machine_info", "@new")
+        info = probe.raw("get_job_machine_info", "@new")
+        outcome["info"] = {**info, "boards": relative(info["boards"]), "connections": relative_hosts(info)}
     if state == 1:
         outcome = "waits on an idle lab"
     probe.keep(case, probe.masked(outcome))
     probe.raw("destroy_job", "@new")
     idle(probe)
+
+
+def relative(boards):
+    """Boards as seen from the lower left of their job. Where on an idle machine a job comes to lie is each server's own choice."""
+    if boards is None:
+        return None
+    left, low = min(x for x, _, _ in boards), min(y for _, y, _ in boards)
+    return [[0, 0, 0]] if len(boards) == 1 else [[x - left, y - low, z] for x, y, z in boards]
+
+
+def relative_hosts(info):
+    """The connections of a job, with its boards as seen from its lower left instead of their hosts."""
+    index = next(index for index, machine in enumerate(lab.TEST) if machine.name == info["machine_name"])
+    boards = {lab.address(index, place): board for board, place in lab.TEST[index].places()}
+    ordered = sorted(info["connections"])
+    return [[chip, board] for (chip, _), board in zip(ordered, relative([boards[host] for _, host in ordered]))]
 
 
 def idle(probe):
@@ -234,10 +253,21 @@ def positions(probe):
         probe.call("get_board_position", "wide", x, y, z)
 
 
+def forced(probe, label, width, height, others):
+    """A job of triads on m that can only lie in one place, since a board of each other triad is taken; who took them."""
+    blockers = [f"block{x}{y}" for x, y in others]
+    for blocker, (x, y) in zip(blockers, others):
+        probe.create(blocker, x, y, 0, machine="m")
+    probe.create(label, width, height, machine="m")
+    return blockers
+
+
 def where_is(probe):
     """Its four forms over grids, with jobs on the boards, and all the sets of keywords that are none of them."""
-    probe.create("pair", 2, 1, machine="m")
-    probe.create("lone", 1, machine="m")
+    blockers = forced(probe, "pair", 2, 1, [(2, 0), (2, 1), (3, 0), (3, 1), (0, 1), (1, 1)])
+    for label in blockers:
+        probe.raw("destroy_job", f"@{label}")
+    probe.create("lone", 1, 1, 2, machine="m")
     probe.create("named", 3, 1, 1, machine="m")
     probe.create("whole", 1, 1, machine="one")
     for label in ("pair", "lone", "named", "whole"):
@@ -325,7 +355,8 @@ def listing(probe):
                 ([], {"tags": []}), ([1], {"tags": ["default"]}), ([1], {"client": 5})]
     for number, (form, options) in enumerate(requests):
         probe.create(f"j{number}", *form, **options)
-        probe.call("list_jobs", note=json.dumps([form, options]))
+        jobs = [{**job, "boards": relative(job["boards"])} for job in probe.raw("list_jobs")]
+        probe.keep(f"list_jobs() after {json.dumps([form, options])}", probe.masked(jobs))
         probe.call("get_job_state", f"@j{number}")
         if number % 4 == 3:
             for label in range(number - 3, number + 1):
@@ -335,7 +366,7 @@ def listing(probe):
 
 def transitions(probe):
     """States and power while boards take their time."""
-    number = probe.raw("create_job", 1, 1, owner="ada", keepalive=None, machine="m")
+    number = probe.raw("create_job", 1, 1, owner="ada", keepalive=None, machine="one")
     probe.label("a", number)
     probe.call("get_job_state", "@a", note="powering on")
     probe.call("get_job_machine_info", "@a", note="powering on")
@@ -363,7 +394,7 @@ def transitions(probe):
     probe.call("get_job_state", "@a", note="destroyed while switched")
     probe.call("get_job_machine_info", "@a", note="destroyed while switched")
     probe.call("list_jobs", note="destroyed while switched")
-    number = probe.raw("create_job", 4, 2, owner="ada", keepalive=None, machine="m")
+    number = probe.raw("create_job", 1, 1, owner="ada", keepalive=None, machine="one")
     probe.label("b", number)
     probe.call("get_job_state", "@b", note="waits for boards that switch off")
     probe.settle("b", 3)
@@ -382,7 +413,11 @@ def keepalives(probe):
     probe.lapse("waits")
     probe.call("get_job_state", "@waits", note="queued, lapsed")
     probe.label("soon", probe.raw("create_job", owner="ada", keepalive=0.5, machine="solo"))
-    probe.call("list_jobs", note="nobody has refreshed the last")
+    wanted = probe.jobs["soon"]
+    soon = None
+    while soon is None or soon["state"] == 2:
+        soon = next(job for job in probe.raw("list_jobs") if job["job_id"] == wanted)
+    probe.keep("nobody has refreshed the last", probe.masked(soon))
     probe.call("job_keepalive", "@soon")
     probe.lapse("soon")
     probe.call("get_job_state", "@soon", note="lapsed")

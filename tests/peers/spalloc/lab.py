@@ -74,6 +74,7 @@ def berth(lab, data_dir, power_ms=0, extra=""):
             "[machine.simulated]",
             f"prepare_ms = {power_ms}",
             f"power_ms = {power_ms}",
+            f"clean_ms = {power_ms}",
         ]
     return "\n".join(text) + "\n"
 

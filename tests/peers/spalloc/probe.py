@@ -69,6 +69,8 @@ def all_heard(connections):
     """What each of several connections hears, until all together have been quiet for a while."""
     with selectors.DefaultSelector() as selector:
         for connection in connections:
+            while b"\n" in connection.buffer:
+                connection.notices.append(connection.line())
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         while ready := selector.select(QUIET_S):
             for key, _ in ready:

@@ -27,6 +27,8 @@ from probe import Probe
 WAIT_S = 15
 # Enough to give every job a number of four digits, which no other number on the screen has.
 FIRST_ID = 1000
+# Said, or not, by how long boards take.
+PASSING = re.compile("Waiting for power on")
 
 
 class Desk:
@@ -121,7 +123,8 @@ def more(terminal, seconds):
 def screen(seen):
     """The last screen of what a terminal was sent, without its colours."""
     last = re.split(r"\x1b\[2J|\x1b\[H\x1b\[2?J", seen)[-1]
-    return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[78])", "", last.replace("\r", "")).strip("\n")
+    plain = re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[78])", "", last.replace("\r", "")).strip("\n")
+    return "\n".join(line for line in plain.split("\n") if not PASSING.search(line))
 
 
 def errors(text):
@@ -129,7 +132,7 @@ def errors(text):
     lines = text.replace("\r", "\n").splitlines()
     if any(line.startswith("Traceback") for line in lines):
         return [lines[-1]]
-    return [line for line in lines if line]
+    return [line for line in lines if line and not PASSING.search(line)]
 
 
 def played(path, port, folder):

@@ -68,6 +68,17 @@ def memory_kib():
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
+def ended(one):
+    """Whether the server closed this connection."""
+    one.settimeout(30)
+    try:
+        return one.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
 def hear(watchers, ids):
     """Reads every watcher until it has heard of all these jobs; how many did."""
     left = {watcher: (set(ids), b"") for watcher in watchers}
@@ -137,6 +148,7 @@ def main():
                 sent += 65536
         except OSError:
             pass
+    tell(all(ended(one) for one in endless), "whoever sends a line without end is hung up on")
     ids, slowest, middle = worker.pairs()
     tell(slowest < CALL_S_MAX, f"beside 3 lines that never end ({sent >> 20} MiB were taken): {middle * 1000:.2f} ms, the slowest {slowest * 1000:.1f} ms")
     grown = memory_kib() - before
