@@ -161,13 +161,16 @@ def creation(probe):
 def attempt(probe, form, options):
     """One request on an idle lab: what it became, then it is ended."""
     options = {"owner": "ada", "keepalive": None, **options}
-    answer = probe.raw("create_job", *form, **options)
     case = probe_text(form, options)
-    if not isinstance(answer, int):
-        probe.keep(case, probe.masked(answer))
-        return
-    probe.label("new", answer)
-    state = probe.settle("new")
+    for _ in range(50):  # boards of the job before may still be on their way back
+        answer = probe.raw("create_job", *form, **options)
+        if not isinstance(answer, int):
+            probe.keep(case, probe.masked(answer))
+            return
+        probe.label("new", answer)
+        if (state := probe.settle("new")) != 1:
+            break
+        probe.raw("destroy_job", "@new")
     listed = [job for job in probe.raw("list_jobs") if job["job_id"] == answer]
     outcome = {"state": probe.raw("get_job_state", "@new"), "listed": [{**job, "boards": relative(job["boards"])} for job in listed]}
     if state == 3:
@@ -198,8 +201,7 @@ def relative_hosts(info):
 
 def idle(probe):
     """Waits until all boards are back, so that the next request finds the lab as the last one did."""
-    for machine in ("m", "one", "solo", "wide"):
-        size = {"m": [4, 2], "one": [1, 1], "solo": [], "wide": [8, 5]}[machine]
+    for machine, size in {"wide": [8, 5], "m": [4, 2], "one": [1, 1], "solo": []}.items():
         number = probe.raw("create_job", *size, owner="idle", machine=machine, keepalive=None)
         probe.label("idle", number)
         probe.settle("idle", 3)
@@ -253,26 +255,16 @@ def positions(probe):
         probe.call("get_board_position", "wide", x, y, z)
 
 
-def forced(probe, label, width, height, others):
-    """A job of triads on m that can only lie in one place, since a board of each other triad is taken; who took them."""
-    blockers = [f"block{x}{y}" for x, y in others]
-    for blocker, (x, y) in zip(blockers, others):
-        probe.create(blocker, x, y, 0, machine="m")
-    probe.create(label, width, height, machine="m")
-    return blockers
-
-
 def where_is(probe):
     """Its four forms over grids, with jobs on the boards, and all the sets of keywords that are none of them."""
-    blockers = forced(probe, "pair", 2, 1, [(2, 0), (2, 1), (3, 0), (3, 1), (0, 1), (1, 1)])
-    for label in blockers:
-        probe.raw("destroy_job", f"@{label}")
-    probe.create("lone", 1, 1, 2, machine="m")
-    probe.create("named", 3, 1, 1, machine="m")
+    probe.create("pair", 2, 1, machine="nook", max_dead_boards=0)
+    probe.create("full", 4, 2, machine="m")
+    probe.create("lone", 1, 1, 2, machine="wide")
+    probe.create("named", 3, 1, 1, machine="wide")
     probe.create("whole", 1, 1, machine="one")
-    for label in ("pair", "lone", "named", "whole"):
+    for label in ("pair", "full", "lone", "named", "whole"):
         probe.call("get_job_machine_info", f"@{label}")
-    for machine, width, height in (("m", 4, 2), ("one", 1, 1), ("solo", 1, 1)):
+    for machine, width, height in (("m", 4, 2), ("one", 1, 1), ("solo", 1, 1), ("nook", 3, 2)):
         for x in range(-1, width + 2):
             for y in range(-1, height + 1):
                 for z in (-1, 0, 1, 2, 3):
@@ -283,7 +275,7 @@ def where_is(probe):
     for frame in range(-1, 3):
         for board in range(-1, 13):
             probe.call("where_is", machine="m", cabinet=0, frame=frame, board=board)
-    for label, (width, height) in {"pair": (28, 16), "lone": (8, 8), "named": (8, 8), "whole": (12, 12)}.items():
+    for label, (width, height) in {"pair": (28, 16), "full": (48, 24), "lone": (8, 8), "named": (8, 8), "whole": (12, 12)}.items():
         for chip_x in range(-3, width + 4, 2):
             for chip_y in range(-3, height + 4, 3):
                 probe.call("where_is", job_id=f"@{label}", chip_x=chip_x, chip_y=chip_y)

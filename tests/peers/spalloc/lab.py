@@ -35,6 +35,8 @@ TEST = [
     Machine("m", 4, 2, dead_boards=[[3, 1, 2]], dead_links=[[0, 0, 0, 3]]),
     Machine("one", 1, 1, tags=["default", "small"]),
     Machine("solo", 1, 1, tags=["solo"], dead_boards=[[0, 0, 1], [0, 0, 2]]),
+    # Two triads side by side without a dead board fit in one place alone: (1, 0) and (2, 0).
+    Machine("nook", 3, 2, tags=["nook"], dead_boards=[[0, 0, 1], [0, 1, 1], [2, 1, 1]]),
     Machine("wide", 8, 5, tags=["wide", "big"], boards_per_frame=24, frames_per_cabinet=2,
             dead_boards=[[2, 2, 0], [5, 1, 1]], dead_links=[[6, 3, 0, 0], [6, 2, 2, 3], [1, 1, 1, 2]]),
 ]

@@ -299,7 +299,7 @@ def every_call_of_the_protocol_client():
     with client() as on:
         assert [int(part) for part in on.version().split(".")]
         machines = {machine["name"]: machine for machine in on.list_machines()}
-        equal(sorted(machines), ["m", "one", "solo", "wide"])
+        equal(sorted(machines), ["m", "nook", "one", "solo", "wide"])
         equal((machines["m"]["width"], machines["m"]["height"], machines["m"]["dead_boards"], machines["m"]["dead_links"]), (4, 2, [[3, 1, 2]], [[0, 0, 0, 3]]))
         number = created(on, 1, 1, machine="m")
         until(lambda: on.get_job_state(number)["state"] == State.ready)
