@@ -538,4 +538,31 @@ def pipelines(probe):
     probe.call("version", note="after a reset")
 
 
-SECTIONS = [frames, arguments, unknown, creation, refusals, positions, where_is, queue, listing, transitions, keepalives, registers, notifications, pipelines]
+def odd(probe):
+    """What only a test would send."""
+    for owner in ("\ud800", "a\udfffb", "\0", "x" * 500):
+        probe.create("a", machine="one", owner=owner)
+        probe.keep(f"owner {owner!a}", [job["owner"] for job in probe.raw("list_jobs")])
+        probe.raw("destroy_job", "@a")
+    for reason in (5, 1.5, True, [1, "a", None], {"b": None}):
+        probe.create("a", machine="one")
+        probe.call("destroy_job", "@a", reason)
+        probe.call("get_job_state", "@a", note=f"reason {reason!r}")
+    for args in ([1, 1, None, 3], [1, 1, None, 3, 4], [1, 1, None, 3, 4, 0.5], [1, 1, None, 3, 4, 0.5, False]):
+        number = probe.raw("create_job", *args, owner="ada", keepalive=None, tags=["small"])
+        probe.keep(f"create_job({args})", "a number" if isinstance(number, int) else "raises")
+        if isinstance(number, int):
+            probe.raw("destroy_job", number)
+    for keepalive in ("nan", "inf", "Infinity", "-inf", " 5 ", "1_0", "1e3", "0x10"):
+        number = probe.raw("create_job", owner="ada", keepalive=keepalive, machine="m")
+        probe.keep(f"keepalive {keepalive!r}", str(probe.raw("get_job_state", number)["keepalive"]) if isinstance(number, int) else "raises")
+        if isinstance(number, int):
+            probe.raw("destroy_job", number)
+    for far in (10**6, 2**31, 2**40, 2**53, 2**63, 2**64, 10**30, -2**31, -2**63, -10**30):
+        probe.call("where_is", machine="m", x=far, y=0, z=0)
+        probe.call("where_is", machine="m", chip_x=far, chip_y=0)
+        probe.call("get_board_position", "m", far, 0, 0)
+        probe.call("get_board_at_position", "m", far, 0, 0)
+
+
+SECTIONS = [odd, frames, arguments, unknown, creation, refusals, positions, where_is, queue, listing, transitions, keepalives, registers, notifications, pipelines]
