@@ -21,6 +21,9 @@
 //! 10. The connection renders the answers (`service::write_answer`), frames them (`wire::encode`) and sends all
 //!     it has to say in one write.
 //!
+//! At the spalloc door `spalloc_door` stands for 1 to 4 and 10: lines instead of frames, one name for all callers instead of
+//! sessions, and all wishes of one read as one visit.
+//!
 //! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
 //! `supervisor` is told of each step.
 //!

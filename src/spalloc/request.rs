@@ -304,3 +304,169 @@ fn rounded(value: &Value, complaint: impl Fn(&str) -> String) -> Result<u32, Str
         _ => Ok(number.ceil() as u32),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spalloc::value::parse;
+
+    /// A request of these arguments; `owner` is added.
+    fn asked(args: &str, kwargs: &str) -> Result<JobSpec, String> {
+        let (Some(Value::List(args)), Some(Value::Object(mut kwargs))) = (parse(args), parse(kwargs)) else {
+            panic!("{args} {kwargs}");
+        };
+        if !kwargs.iter().any(|(name, _)| name == "owner") {
+            kwargs.push(("owner".to_owned(), Value::Text("ada".to_owned())));
+        }
+        read(&args, kwargs)
+    }
+
+    fn want(args: &str) -> Result<Want, String> {
+        asked(args, "{}").map(|spec| spec.want)
+    }
+
+    #[test]
+    fn sizes_are_read_as_the_reference_reads_them() {
+        let triads = |width, height| Want::Triads { width, height };
+        for (args, expected) in [
+            ("[]", Want::Boards(1)),
+            ("[null, null]", Want::Boards(1)),
+            ("[1]", Want::Boards(1)),
+            ("[true]", Want::Boards(1)),
+            ("[1.0, null, null]", Want::Boards(1)),
+            ("[25.5]", Want::Boards(26)),
+            ("[0]", NOTHING),
+            ("[-3]", NOTHING),
+            ("[-0.5]", NOTHING),
+            ("[123456789012345678901234567890]", Want::Boards(u32::MAX)),
+            ("[2, 3]", triads(2, 3)),
+            ("[2.1, 0]", triads(3, 0)),
+            ("[-2, 3]", triads(0, 3)),
+            ("[3, 1, 2.0]", Want::Exact { x: 3, y: 1, z: 2 }),
+            ("[3, 1.5, 2]", NOTHING),
+            ("[-1, 0, 0]", NOTHING),
+            ("[0, 0, \"0\"]", NOTHING),
+            ("[1, 2, 3, 4, 5]", Want::Exact { x: 1, y: 2, z: 3 }),
+        ] {
+            assert_eq!(want(args), Ok(expected), "{args}");
+        }
+        for (args, text) in [
+            ("[\"3\"]", "unsupported operand type(s) for /: 'str' and 'float'"),
+            ("[NaN]", "cannot convert float NaN to integer"),
+            ("[Infinity]", "cannot convert float infinity to integer"),
+            ("[null, 1]", "'<=' not supported between instances of 'NoneType' and 'int'"),
+            ("[1, 2, [3]]", "unhashable type: 'list'"),
+            ("[1, 2, 3, 4, 5, 6]", "create_job takes at most 5 positional arguments but 6 were given"),
+        ] {
+            assert_eq!(want(args), Err(text.to_owned()), "{args}");
+        }
+    }
+
+    #[test]
+    fn every_null_is_the_default() {
+        let nulls = r#"{"keepalive": 60.0, "machine": null, "tags": null, "min_ratio": null, "max_dead_boards": null,
+            "max_dead_links": null, "require_torus": null}"#;
+        for args in ["[]", "[2]", "[2, 1]", "[0, 0, 0]"] {
+            let (plain, with_nulls) = (asked(args, "{}").unwrap(), asked(args, nulls).unwrap());
+            assert_eq!(JobSpec { echo: plain.echo.clone(), ..with_nulls }, plain, "{args}");
+            assert_eq!((plain.keepalive_ms, plain.tags.contains("default")), (Some(60_000), true));
+        }
+    }
+
+    #[test]
+    fn a_keepalive_goes_through_pythons_float() {
+        let keepalive =
+            |value: &str| asked("[]", &format!("{{\"keepalive\": {value}}}")).map(|spec| spec.keepalive_ms);
+        for (value, ms) in [
+            ("null", None),
+            ("12", Some(12_000)),
+            ("\" 1_0.5\\n\"", Some(10_500)),
+            ("true", Some(1_000)),
+            ("0", Some(0)),
+            ("-5", Some(0)),
+            ("1e-9", Some(1)),
+            ("1e300", None),
+            ("\"inf\"", None),
+            ("Infinity", None),
+        ] {
+            assert_eq!(keepalive(value), Ok(ms), "{value}");
+        }
+        for (value, text) in [
+            ("\"abc\"", "could not convert string to float: 'abc'"),
+            ("\"1__0\"", "could not convert string to float: '1__0'"),
+            ("\"_1\"", "could not convert string to float: '_1'"),
+            ("[]", "float() argument must be a string or a real number, not 'list'"),
+            ("NaN", "keepalive must be a number of seconds, or null for ever"),
+        ] {
+            assert_eq!(keepalive(value), Err(text.to_owned()), "{value}");
+        }
+    }
+
+    #[test]
+    fn options_count_where_the_reference_looks_at_them() {
+        let spec = asked(
+            "[7]",
+            r#"{"min_ratio": 4, "max_dead_boards": 1.9, "max_dead_links": 0, "require_torus": 1}"#,
+        );
+        let spec = spec.unwrap();
+        assert_eq!((spec.min_ratio, spec.max_dead_boards, spec.max_dead_links), (0.25, Some(1), Some(0)));
+        assert!(spec.require_torus);
+        // One board has no shape and nothing missing.
+        let one = asked("[]", r#"{"min_ratio": "x", "max_dead_boards": -1, "max_dead_links": []}"#).unwrap();
+        assert_eq!((one.min_ratio, one.max_dead_boards, one.want), (0.0, None, Want::Boards(1)));
+        assert_eq!(asked("[2, 2]", r#"{"min_ratio": "x"}"#).unwrap().min_ratio, 0.0);
+        assert_eq!(asked("[2, 2]", r#"{"max_dead_links": -0.1}"#).unwrap().want, NOTHING);
+        for (args, kwargs, text) in [
+            ("[]", r#"{"require_torus": true}"#, "require_torus must be False when allocating boards."),
+            ("[0, 0, 0]", r#"{"require_torus": "x"}"#, "require_torus must be False when allocating boards."),
+            ("[1]", r#"{"require_torus": 0}"#, ""),
+            ("[2]", r#"{"min_ratio": -1}"#, "Aspect ratio cannot be negative."),
+            ("[2]", r#"{"min_ratio": "x"}"#, "'<' not supported between instances of 'str' and 'float'"),
+            ("[2]", r#"{"max_dead_boards": "x"}"#, "'>' not supported between instances of 'int' and 'str'"),
+            (
+                "[2]",
+                r#"{"bogus": null}"#,
+                "Allocator._alloc_type() got an unexpected keyword argument 'bogus'",
+            ),
+            (
+                "[1, 2, 3, 4]",
+                r#"{"max_dead_boards": 1}"#,
+                "Allocator._alloc_type() got multiple values for argument 'max_dead_boards'",
+            ),
+        ] {
+            assert_eq!(asked(args, kwargs), Err(text.to_owned()), "{args} {kwargs}");
+        }
+    }
+
+    #[test]
+    fn machine_and_tags_exclude_each_other() {
+        let tags = |kwargs: &str| {
+            asked("[]", kwargs)
+                .map(|spec| spec.tags.into_iter().map(|tag| tag.to_string()).collect::<Vec<_>>())
+        };
+        let words = |words: &[&str]| Ok(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(tags("{}"), words(&["default"]));
+        assert_eq!(tags(r#"{"tags": []}"#), words(&[]));
+        assert_eq!(tags(r#"{"tags": "abca"}"#), words(&["a", "b", "c"]));
+        assert_eq!(tags(r#"{"tags": {"x": 1}}"#), words(&["x"]));
+        assert_eq!(tags(r#"{"tags": [5, null, "5"]}"#), words(&["5", "5 (int)", "None (NoneType)"]));
+        assert_eq!(tags(r#"{"machine": "m"}"#), words(&[]));
+        let both = "Only one of machine and tags may be specified for a job.";
+        assert_eq!(tags(r#"{"machine": "m", "tags": []}"#), Err(both.to_owned()));
+        assert_eq!(tags(r#"{"tags": 5}"#), Err("'int' object is not iterable".to_owned()));
+        assert_eq!(tags(r#"{"tags": [["a"]]}"#), Err("unhashable type: 'list'".to_owned()));
+        assert_eq!(tags(r#"{"machine": {}}"#), Err("unhashable type: 'dict'".to_owned()));
+        assert_eq!(asked("[]", r#"{"machine": 5}"#).unwrap().machine.as_deref(), Some("5 (int)"));
+        assert_eq!(asked("[]", r#"{"owner": null}"#), Err("owner must be specified for all jobs".to_owned()));
+        assert_eq!(&*asked("[]", r#"{"owner": 5}"#).unwrap().owner, "5");
+    }
+
+    #[test]
+    fn what_was_sent_is_repeated_without_owner_and_keepalive() {
+        let spec =
+            asked("[1.0, null]", r#"{"tags": "aab", "keepalive": 5, "machine": null, "min_ratio": 0.333}"#);
+        let echo =
+            r#"{"args": [1.0, null], "kwargs": {"tags": ["a", "b"], "machine": null, "min_ratio": 0.333}}"#;
+        assert_eq!(&*spec.unwrap().echo, echo);
+    }
+}

@@ -256,3 +256,102 @@ pub(super) fn where_is(kwargs: Named) -> Result<Wish, String> {
     let names: Vec<_> = kwargs.iter().map(|(name, _)| name.as_str()).collect();
     Err(format!("Invalid arguments: {}", names.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spalloc::value::parse;
+
+    fn where_is_of(kwargs: &str) -> Result<Wish, String> {
+        match parse(kwargs) {
+            Some(Value::Object(kwargs)) => where_is(kwargs),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_place_is_asked_for_in_four_ways_and_no_other() {
+        let m = || MachineName::from("m");
+        for (kwargs, wish) in [
+            (
+                r#"{"machine": "m", "x": -1, "y": true, "z": 9}"#,
+                Wish::WhereIs(Whereabouts::Logical { machine: m(), x: -1, y: 1, z: 9 }),
+            ),
+            (
+                r#"{"board": 2.0, "frame": 1, "cabinet": 0, "machine": "m"}"#,
+                Wish::WhereIs(Whereabouts::Physical {
+                    machine: m(),
+                    place: Physical { cabinet: 0, frame: 1, board: 2 },
+                }),
+            ),
+            (
+                r#"{"machine": "m", "chip_x": 1, "chip_y": 2}"#,
+                Wish::WhereIs(Whereabouts::Chip { machine: m(), x: 1, y: 2 }),
+            ),
+            (
+                r#"{"job_id": 1.0, "chip_x": 1, "chip_y": 2}"#,
+                Wish::WhereIs(Whereabouts::JobChip { job: JobId(1), x: 1, y: 2 }),
+            ),
+            (r#"{"machine": null, "chip_x": 1.5, "chip_y": 2}"#, Wish::Nothing),
+            (r#"{"job_id": "1", "chip_x": 1, "chip_y": 2}"#, Wish::Nothing),
+            (r#"{"machine": "m", "cabinet": -1, "frame": 0, "board": 0}"#, Wish::Nothing),
+            (r#"{"machine": "m", "x": 99999999999999, "y": 0, "z": 0}"#, Wish::Nothing),
+            (
+                r#"{"machine": "m", "chip_x": 1.5, "chip_y": 2}"#,
+                Wish::RaiseIf(
+                    Anchor::Machine(m()),
+                    "list indices must be integers or slices, not float".to_owned(),
+                ),
+            ),
+            (
+                r#"{"job_id": 3, "chip_x": null, "chip_y": 2}"#,
+                Wish::RaiseIf(
+                    Anchor::Job(JobId(3)),
+                    "unsupported operand type(s) for %: 'NoneType' and 'int'".to_owned(),
+                ),
+            ),
+        ] {
+            assert_eq!(where_is_of(kwargs), Ok(wish), "{kwargs}");
+        }
+        for (kwargs, text) in [
+            ("{}", "Invalid arguments: "),
+            (r#"{"machine": "m", "x": 1}"#, "Invalid arguments: machine, x"),
+            (
+                r#"{"machine": "m", "chip_x": 1, "chip_y": 0, "job_id": null}"#,
+                "Invalid arguments: machine, chip_x, chip_y, job_id",
+            ),
+            (r#"{"machine": [], "chip_x": 1, "chip_y": 0}"#, "unhashable type: 'list'"),
+        ] {
+            assert_eq!(where_is_of(kwargs), Err(text.to_owned()), "{kwargs}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        assert_eq!(shortened("x".repeat(JOB_TEXT_BYTES_MAX)).len(), JOB_TEXT_BYTES_MAX);
+        assert_eq!(
+            shortened(format!("x{}", "\u{e9}".repeat(JOB_TEXT_BYTES_MAX))).len(),
+            JOB_TEXT_BYTES_MAX - 1
+        );
+        assert_eq!(shortened(String::new()), "");
+    }
+
+    #[test]
+    fn what_no_job_can_be_called_is_no_job() {
+        let job_of = |text: &str| job(&parse(text).unwrap());
+        for (id, found) in [
+            ("1", Some(1)),
+            ("true", Some(1)),
+            ("2.0", Some(2)),
+            ("0", None),
+            ("-1", None),
+            ("1.5", None),
+            ("\"1\"", None),
+        ] {
+            assert_eq!(job_of(id), Ok(found.map(JobId)), "{id}");
+        }
+        assert_eq!(job_of("{}"), Err("unhashable type: 'dict'".to_owned()));
+        assert_eq!(watch_job(&[Value::Text("x".to_owned())], true), Ok(Wish::Nothing));
+        assert_eq!(watch_job(&[Value::Null], true), Ok(Wish::Watch { what: Watched::Job(None), on: true }));
+    }
+}

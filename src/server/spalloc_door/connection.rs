@@ -239,12 +239,13 @@ impl SpallocConnection {
 
     /// What must happen next, and by when.
     fn next_deadline(&mut self) -> Option<(Why, Moment)> {
-        let (now, limits) = (self.house.clock.now(), &self.house.config().limits);
-        let after = |why, ms| Some((why, now.plus_ms(ms)));
+        let after = |why, ms| Some((why, self.house.clock.now().plus_ms(ms)));
         match (self.phase, self.talk.throttled()) {
             (Phase::Lingering, _) => after(Why::Linger, LINGER_MS),
             (Phase::Open, Some(until)) if self.visit.is_none() => Some((Why::Turn(until), until)),
-            (Phase::Open, None) if !self.talk.is_known() => after(Why::Idle, limits.idle_ms),
+            (Phase::Open, None) if !self.talk.is_known() => {
+                after(Why::Idle, self.house.config().limits.idle_ms)
+            }
             _ => None,
         }
     }

@@ -174,6 +174,9 @@ impl Talk {
                 None => break,
                 Some(Err(text)) => shape::push_exception(&mut turn.text, &text),
                 Some(Ok(Wish::ListJobs | Wish::ListMachines)) if self.must_hold(&turn) => break,
+                Some(Ok(list @ (Wish::ListJobs | Wish::ListMachines))) => {
+                    self.say_list(&list, &config, &mut turn.text, out);
+                }
                 Some(Ok(wish)) => self.carry_out(wish, &caller, &config, &mut turn),
             }
             self.held = None;
@@ -187,6 +190,24 @@ impl Talk {
         let (answer, answered) = oneshot::channel();
         self.house.counter.tell(visit(caller, turn.asks, answer));
         Some(answered)
+    }
+
+    /// Lists are long: they are copied once, straight to what is sent.
+    fn say_list(&self, wish: &Wish, config: &Config, text: &mut String, out: &mut Vec<u8>) {
+        let (lists, counter) = (&self.house.lists, &self.house.counter);
+        let list = match wish {
+            Wish::ListJobs => lists.jobs(counter),
+            _ => lists.machines(counter),
+        };
+        match list.map_err(|refusal| refusal.fault().msg) {
+            Ok(list) if list.len() <= bytes_max(config) => {
+                out.extend_from_slice(text.as_bytes());
+                out.extend_from_slice(list.as_bytes());
+                text.clear();
+            }
+            Ok(_) => shape::push_exception(text, &quick::too_large().msg),
+            Err(why) => shape::push_exception(text, &why),
+        }
     }
 
     /// A list stays in `held` while wishes before it are not carried out.
@@ -250,14 +271,14 @@ impl Talk {
             }
             Wish::WhereIs(whereabouts) => self.ask(Query::WhereIs(whereabouts), Kind::WhereIs, turn),
             local => {
-                let answer = self.answer_alone(local, caller, config);
+                let answer = self.answer_alone(local, caller);
                 push_answer(&mut turn.text, answer);
             }
         }
     }
 
     /// What needs no desk, whatever was wished before.
-    fn answer_alone(&mut self, wish: Wish, caller: &Caller, config: &Config) -> Result<String, String> {
+    fn answer_alone(&mut self, wish: Wish, caller: &Caller) -> Result<String, String> {
         let mut out = String::new();
         match wish {
             Wish::Version => shape::push_return(&mut out, |out| {
@@ -273,18 +294,6 @@ impl Talk {
             Wish::Watch { what, on } => {
                 self.watch(what, on)?;
                 null(&mut out);
-            }
-            Wish::ListJobs | Wish::ListMachines => {
-                let (lists, counter) = (&self.house.lists, &self.house.counter);
-                let list = match wish {
-                    Wish::ListJobs => lists.jobs(counter),
-                    _ => lists.machines(counter),
-                };
-                let list = list.map_err(|refusal| refusal.fault().msg)?;
-                if list.len() > bytes_max(config) {
-                    return Err(quick::too_large().msg);
-                }
-                out.push_str(&list);
             }
             Wish::Position(address) => match quick::see(&self.house, &Query::Position(address)) {
                 Ok(Reply::Seen(View::Position(Some(place)))) => {
