@@ -296,6 +296,7 @@ mod tests {
             (r#"{"job_id": "1", "chip_x": 1, "chip_y": 2}"#, Wish::Nothing),
             (r#"{"machine": "m", "cabinet": -1, "frame": 0, "board": 0}"#, Wish::Nothing),
             (r#"{"machine": "m", "x": 99999999999999, "y": 0, "z": 0}"#, Wish::Nothing),
+            (r#"{"machine": "m", "x": -9223372036854775808, "y": 0, "z": 0}"#, Wish::Nothing),
             (
                 r#"{"machine": "m", "chip_x": 1.5, "chip_y": 2}"#,
                 Wish::RaiseIf(

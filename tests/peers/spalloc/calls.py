@@ -194,7 +194,7 @@ def relative(boards):
 def relative_hosts(info):
     """The connections of a job, with its boards as seen from its lower left instead of their hosts."""
     index = next(index for index, machine in enumerate(lab.TEST) if machine.name == info["machine_name"])
-    boards = {lab.address(index, place): board for board, place in lab.TEST[index].places()}
+    boards = {lab.address(lab.TEST, index, place): board for board, place in lab.TEST[index].places()}
     ordered = sorted(info["connections"])
     return [[chip, board] for (chip, _), board in zip(ordered, relative([boards[host] for _, host in ordered]))]
 

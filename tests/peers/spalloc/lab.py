@@ -18,6 +18,8 @@ class Machine:
     dead_links: list = field(default_factory=list)
     boards_per_frame: int = 12
     frames_per_cabinet: int = 5
+    # The second number of its boards' addresses, where that is not told by its place in the lab.
+    network: int = 0
 
     def places(self):
         """Yields each board with its cabinet, frame and board number."""
@@ -41,14 +43,19 @@ TEST = [
             dead_boards=[[2, 2, 0], [5, 1, 1]], dead_links=[[6, 3, 0, 0], [6, 2, 2, 3], [1, 1, 1, 2]]),
 ]
 BENCH = [Machine("big", 20, 12), Machine("m", 4, 2), Machine("one", 1, 1), Machine("five", 5, 5)]
-VAST = [Machine("vast", 100, 100, boards_per_frame=24), Machine("large", 40, 40, boards_per_frame=24)]
+VAST = [Machine("vast", 100, 100, boards_per_frame=24), Machine("large", 40, 40, boards_per_frame=24, network=100)]
 LABS = {"test": TEST, "bench": BENCH, "vast": VAST}
 
 
-def address(index, place):
+def network(lab, index):
+    """The second number of the addresses of a machine's boards."""
+    return lab[index].network or 11 + index
+
+
+def address(lab, index, place):
     """The host of a board of the machine with this index: Berth's rule, with the strides below."""
     cabinet, frame, board = place
-    value = (10 << 24) + (11 + index << 16) + 1 + cabinet * 5 * 256 + frame * 256 + board * 8
+    value = (10 << 24) + (network(lab, index) << 16) + 1 + cabinet * 5 * 256 + frame * 256 + board * 8
     return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
 
 
@@ -68,7 +75,7 @@ def berth(lab, data_dir, power_ms=0, extra=""):
             "settle_s = 0",
             f"boards_per_frame = {machine.boards_per_frame}",
             f"frames_per_cabinet = {machine.frames_per_cabinet}",
-            f'host_base = "10.{11 + index}.0.1"',
+            f'host_base = "10.{network(lab, index)}.0.1"',
             'cabinet_stride = "0.0.5.0"',
             'frame_stride = "0.0.1.0"',
             'board_stride = "0.0.0.8"',
@@ -94,7 +101,7 @@ def reference(lab, sweep_s=0.1):
             f"    dead_links={{(x, y, z, Links(link)) for x, y, z, link in {machine.dead_links}}},",
             f"    board_locations={places},",
             "    bmp_ips={" + ", ".join(f"({c}, {f}): 'bmp-{index}-{c}-{f}'" for c, f in frames) + "},",
-            f"    spinnaker_ips={ {board: address(index, place) for board, place in places.items()} }))",
+            f"    spinnaker_ips={ {board: address(lab, index, place) for board, place in places.items()} }))",
         ]
     text.append(f"configuration = Configuration(machines=machines, ip='127.0.0.1', timeout_check_interval={sweep_s}, seconds_before_free=0)")
     return "\n".join(text) + "\n"
