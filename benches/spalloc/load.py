@@ -29,6 +29,14 @@ CREATE = b'{"command": "create_job", "args": [], "kwargs": {"owner": "load", "ke
 LIST = b'{"command": "list_jobs", "args": [], "kwargs": {}}\n'
 
 
+NOTES = [
+    "- One client that creates and destroys waits for Berth's journal twice a pair: each answer comes when its fact is on disk, which the",
+    "  reference does not promise. Fifty clients share these waits. The same goes for small requests of `create_job`.",
+    "- The reference answers many calls of one write 40 ms late: it sends each answer by itself and leaves Nagle's algorithm on.",
+    "- The reference computes a grant, and the text of `list_jobs`, while everybody waits; see the processor columns.",
+]
+
+
 class Caller:
     """One connection. Answers are counted by their line ends and looked into only where an id is wanted."""
 
@@ -293,7 +301,7 @@ def report(bench, memories):
         "|---|---|---|---|---|---|---|",
     ]
     lines += ["| " + " | ".join(row) + " |" for row in bench.rows]
-    lines += ["", *memories, ""]
+    lines += ["", *memories, "", *NOTES, ""]
     return "\n".join(lines)
 
 
