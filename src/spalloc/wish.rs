@@ -194,12 +194,12 @@ pub(super) fn board_at_position(values: &[Value]) -> Result<Wish, String> {
 }
 
 /// Places beyond this are nowhere; up to it they are wrapped around.
-const FAR: i64 = 1 << 40;
+const FAR: u64 = 1 << 40;
 
 /// A place that may lie beyond the edge; none when it lies too far beyond.
 fn place(value: &Value) -> Result<Option<i64>, String> {
     match value {
-        Value::Bool(_) | Value::Int(_) => Ok(value.whole().filter(|place| place.abs() <= FAR)),
+        Value::Bool(_) | Value::Int(_) => Ok(value.whole().filter(|place| place.unsigned_abs() <= FAR)),
         Value::Big(_) => Ok(None),
         Value::Float(_) => Err("list indices must be integers or slices, not float".to_owned()),
         Value::Text(_) => Err("not all arguments converted during string formatting".to_owned()),
@@ -296,6 +296,7 @@ mod tests {
             (r#"{"job_id": "1", "chip_x": 1, "chip_y": 2}"#, Wish::Nothing),
             (r#"{"machine": "m", "cabinet": -1, "frame": 0, "board": 0}"#, Wish::Nothing),
             (r#"{"machine": "m", "x": 99999999999999, "y": 0, "z": 0}"#, Wish::Nothing),
+            (r#"{"machine": "m", "x": -9223372036854775808, "y": 0, "z": 0}"#, Wish::Nothing),
             (
                 r#"{"machine": "m", "chip_x": 1.5, "chip_y": 2}"#,
                 Wish::RaiseIf(
