@@ -17,6 +17,8 @@ pub mod session;
 pub mod service;
 pub mod wire;
 
+pub mod spinnaker;
+
 pub mod controller;
 pub mod journal;
 
