@@ -12,7 +12,6 @@ pub use info::{CanStatus, Identity, InfoKind, IpSettings, IpTable, Rail, Restart
 use super::scamp::{TagCommand, TimeoutPlace};
 use super::scp::{Call, CommandCode, LedActions, Unit};
 use super::sdp::{Chip, Core, Endpoint, Header};
-use std::time::Duration;
 
 /// A board of a frame, 0 to 23.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,9 +89,10 @@ pub fn header(board: Board) -> Header {
 pub struct DelayMs(pub u16);
 
 impl DelayMs {
-    /// As tools reckon: parts of a millisecond are cut off. `None` past 65.535 s.
-    pub fn of(delay: Duration) -> Option<DelayMs> {
-        u16::try_from(delay.as_millis()).ok().map(DelayMs)
+    /// As tools reckon: seconds times 1000, with what is less than a millisecond cut off. `None` below 0 and past 65.535 s.
+    pub fn of_seconds(seconds: f64) -> Option<DelayMs> {
+        let ms = (seconds * 1000.0).trunc();
+        (0.0..=65_535.0).contains(&ms).then_some(DelayMs(ms as u16))
     }
 }
 

@@ -1,1 +1,5 @@
-//! t
+//! Packets against shared vectors (`vectors`), random ones (`properties`) and the document (`document`).
+
+mod document;
+mod properties;
+mod vectors;
