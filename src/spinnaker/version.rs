@@ -80,7 +80,8 @@ impl<'a> Version<'a> {
         out.extend(self.buffer_bytes.to_le_bytes());
         out.extend(number.to_le_bytes());
         out.extend(self.built_s.to_le_bytes());
-        for text in [self.name, "/", self.hardware, "\0"].into_iter().chain(words).chain(words.map(|_| "\0")) {
+        for text in [self.name, "/", self.hardware, "\0"].into_iter().chain(words).chain(words.map(|_| "\0"))
+        {
             out.extend(text.as_bytes());
         }
     }

@@ -177,7 +177,8 @@ impl Status {
     pub fn decode(body: &[u8]) -> Result<Status, PacketError> {
         let mut reader = Reader::new(body);
         let voltages = reader.u16s()?;
-        let (internal, external) = (reader.u16s()?.map(u16::cast_signed), reader.u16s()?.map(u16::cast_signed));
+        let (internal, external) =
+            (reader.u16s()?.map(u16::cast_signed), reader.u16s()?.map(u16::cast_signed));
         let (fans, [warnings, shutdown]) = (reader.u16s()?, reader.u32s()?);
         reader.end()?;
         Ok(Status { voltages, internal, external, fans, warnings, shutdown })

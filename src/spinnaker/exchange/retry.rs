@@ -47,10 +47,9 @@ pub fn judge(reply: &Reply<'_>, bytes_min: usize, changes_state: bool, counts: b
         ResultCode::OK if bytes < bytes_min => Verdict::Refusal(Failure::TooShort { bytes, bytes_min }),
         ResultCode::OK => Verdict::Answer,
         ResultCode::P2P_NOREPLY if counts && bytes >= bytes_min => Verdict::Answer,
-        ResultCode::TIMEOUT
-        | ResultCode::P2P_NOREPLY
-        | ResultCode::P2P_BUSY
-        | ResultCode::P2P_TIMEOUT => Verdict::Again,
+        ResultCode::TIMEOUT | ResultCode::P2P_NOREPLY | ResultCode::P2P_BUSY | ResultCode::P2P_TIMEOUT => {
+            Verdict::Again
+        }
         ResultCode::LEN | ResultCode::SUM if !changes_state => Verdict::Again,
         code => Verdict::Refusal(Failure::Refused(code)),
     }

@@ -295,9 +295,7 @@ fn interpret<'a>(call: &Call<'a>) -> Option<Command<'a>> {
         Code::IPTAG => {
             Command::Tag(TagCommand::of_arguments([first, second, third], TimeoutPlace::Argument1)?)
         }
-        Code::SROM => {
-            Command::SerialRom { length: (first >> 16) as u16, bits: first as u16, word: second }
-        }
+        Code::SROM => Command::SerialRom { length: (first >> 16) as u16, bits: first as u16, word: second },
         Code::ALLOC => Command::Allocate(Allocate::of_arguments([first, second, third])?),
         Code::RTR => Command::Router(Router::of_arguments([first, second, third])?),
         Code::INFO => Command::Info { wanted: first },

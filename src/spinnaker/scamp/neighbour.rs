@@ -79,13 +79,8 @@ impl Neighbour {
 
     /// The nearest meaning, which may have lost unused bits of argument 3.
     pub(super) fn of_arguments([key, data, how]: [u32; 3]) -> Neighbour {
-        let packet = NeighbourPacket {
-            key,
-            data,
-            mark: how >> 31 != 0,
-            forward: (how >> 8) as u8,
-            retry: how as u8,
-        };
+        let packet =
+            NeighbourPacket { key, data, mark: how >> 31 != 0, forward: (how >> 8) as u8, retry: how as u8 };
         let (start, id) = (Start::of_word(data), (key >> 16) as u8);
         let meanings = [
             Neighbour::FloodStart { id, blocks: (key >> 8) as u8, region: data },

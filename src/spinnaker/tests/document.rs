@@ -2,8 +2,10 @@
 
 use super::super::bmp::fpga::{BankRegister, Link};
 use super::super::scp::{CommandCode, ResultCode};
-use super::super::{BOOT_UDP_PORT, CONSOLE_UDP_PORT, SCP_UDP_PORT, bmp, boot, eieio, exchange, scamp, scp, sdp};
 use super::super::system_variables::TABLE;
+use super::super::{
+    BOOT_UDP_PORT, CONSOLE_UDP_PORT, SCP_UDP_PORT, bmp, boot, eieio, exchange, scamp, scp, sdp,
+};
 use std::path::Path;
 
 fn document() -> String {
@@ -68,7 +70,10 @@ fn limits_are_those_of_the_document() {
         format!("| all tries together, ms | {} | {} |", scamp.total_ms_max, bmp.total_ms_max),
         format!("| pause when busy, ms | {} | {} |", scamp.pause_ms, bmp.pause_ms),
         format!("| power, ms | - | {} |", exchange::POWER_MS_MAX),
-        format!("| a number rests without an answer, ms | {} |", exchange::ANSWER_MS_LATE_MAX + exchange::DOUBLE_MS_LATE_MAX),
+        format!(
+            "| a number rests without an answer, ms | {} |",
+            exchange::ANSWER_MS_LATE_MAX + exchange::DOUBLE_MS_LATE_MAX
+        ),
         format!("| a number rests after one, ms | {} |", exchange::DOUBLE_MS_LATE_MAX),
     ]);
 }

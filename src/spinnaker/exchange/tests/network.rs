@@ -61,7 +61,8 @@ impl World {
 
     /// The board answers with what only this request can be answered with: its address.
     fn board(&mut self, datagram: &[u8]) {
-        let Command::Read { address, length, .. } = Command::of(Request::decode(datagram).unwrap().call) else {
+        let Command::Read { address, length, .. } = Command::of(Request::decode(datagram).unwrap().call)
+        else {
             panic!("nobody asked that");
         };
         let body = address.to_le_bytes().repeat(length as usize / 4);
@@ -100,11 +101,22 @@ impl World {
 fn weather() -> impl Strategy<Value = Weather> {
     // Later than ANSWER_MS_LATE_MAX there and back nothing comes: that is what the limit promises.
     let delay = prop_oneof![Just(0), Just(30), 0..1_500u64];
-    (0..60u64, 0..60u64, 0..40u64, delay)
-        .prop_map(|(lost, doubled, busy, delay_ms_max)| Weather { lost, doubled, busy, delay_ms_max })
+    (0..60u64, 0..60u64, 0..40u64, delay).prop_map(|(lost, doubled, busy, delay_ms_max)| Weather {
+        lost,
+        doubled,
+        busy,
+        delay_ms_max,
+    })
 }
 
-fn run(weather: Weather, seed: u64, first: u16, flows: u64, count: u32, limits: Limits) -> BTreeMap<Ticket, Done> {
+fn run(
+    weather: Weather,
+    seed: u64,
+    first: u16,
+    flows: u64,
+    count: u32,
+    limits: Limits,
+) -> BTreeMap<Ticket, Done> {
     let mut world = World {
         exchange: Exchange::starting_at(limits, Sequence(first)),
         dice: Dice(seed),

@@ -71,7 +71,9 @@ impl Stage {
         let line = line.split('#').next().unwrap_or_default();
         let (options, words): (Vec<_>, Vec<_>) = line.split_whitespace().partition(|word| word.contains('='));
         let option = |name: &str| {
-            options.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
+            options
+                .iter()
+                .find_map(|option| option.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
         };
         let mut happened = String::new();
         match words.as_slice() {
@@ -94,7 +96,8 @@ impl Stage {
                 let (flying, waiting) = (self.exchange.in_flight(), self.exchange.waiting());
                 let strays = self.exchange.strays();
                 let now = self.now.0;
-                writeln!(happened, "{now} ms: {flying} in flight, {waiting} waiting, {strays} strays").unwrap();
+                writeln!(happened, "{now} ms: {flying} in flight, {waiting} waiting, {strays} strays")
+                    .unwrap();
             }
             _ => panic!("cannot read: {line}"),
         }
@@ -107,13 +110,12 @@ impl Stage {
         let to = Endpoint::system(Chip::NEAREST, core);
         let length = || what[1].parse::<u32>().unwrap();
         let data = vec![1; if what[0] == "write" { length() as usize } else { 0 }];
-        let scamp = |command: Command<'_>| Wish { call: command.call().with(&data), ..Wish::scamp(to, &command) };
         let power = bmp::Command::Power { on: true, delay: DelayMs(0), boards: Boards(3) };
         let wish = match what {
-            ["read", _] => scamp(Command::Read { address: 0, length: length(), unit: Unit::Byte }),
-            ["write", _] => scamp(Command::Write { address: 0, unit: Unit::Byte, data: &data }),
-            ["count"] => scamp(Command::Count { app: App(30), state: CoreState::RUN }),
-            ["version"] => scamp(Command::Version),
+            ["read", _] => Wish::scamp(to, &Command::Read { address: 0, length: length(), unit: Unit::Byte }),
+            ["write", _] => Wish::scamp(to, &Command::Write { address: 0, unit: Unit::Byte, data: &data }),
+            ["count"] => Wish::scamp(to, &Command::Count { app: App(30), state: CoreState::RUN }),
+            ["version"] => Wish::scamp(to, &Command::Version),
             ["power"] => Wish::bmp(Board::FIRST, &power),
             other => panic!("cannot ask {other:?}"),
         };
@@ -151,7 +153,9 @@ impl Stage {
                 Err(Failure::Refused(code)) => {
                     format!("refused: {}", code.name().map_or(format!("{:#x}", code.0), str::to_owned))
                 }
-                Err(Failure::TooShort { bytes, bytes_min }) => format!("refused: OK, but {bytes} of {bytes_min} bytes"),
+                Err(Failure::TooShort { bytes, bytes_min }) => {
+                    format!("refused: OK, but {bytes} of {bytes_min} bytes")
+                }
             };
             writeln!(out, "{} ms: {} {outcome}, tries {tries}", self.now.0, self.names[&ticket]).unwrap();
         }

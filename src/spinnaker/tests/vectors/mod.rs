@@ -173,11 +173,8 @@ fn check_boot(vector: &Vector) {
 }
 
 fn check_boot_sequence(vector: &Vector, fields: &Vector) {
-    let mut variables = SystemVariables::for_boot(
-        fields.u8("hardware_version"),
-        fields.u32("unix_time"),
-        fields.u32("led0"),
-    );
+    let mut variables =
+        SystemVariables::for_boot(fields.u8("hardware_version"), fields.u32("unix_time"), fields.u32("led0"));
     // Where the defaults of that library differ from ours.
     for (name, value) in [
         ("link_peek_timeout_microseconds", 100),

@@ -1,9 +1,9 @@
 //! Replies: what is in them, and the same bytes again.
 
+use super::super::super::bmp::{Rail, Status};
 use super::super::super::scamp::{ChipInfo, TagEntry, TagFlags, TagTable};
 use super::super::super::scp::{Reply, ResultCode};
 use super::super::super::version::{Release, Version};
-use super::super::super::bmp::{Rail, Status};
 use super::json::Vector;
 use super::{check_reply_bytes, encoded};
 use crate::spinnaker::exchange::{Verdict, judge};

@@ -77,12 +77,7 @@ fn led(action: &Vector) -> LedAction {
     }
 }
 
-fn bmp_request<'a>(
-    vector: &Vector,
-    params: &Vector,
-    data: &'a [u8],
-    value: &'a [u8],
-) -> (Header, Call<'a>) {
+fn bmp_request<'a>(vector: &Vector, params: &Vector, data: &'a [u8], value: &'a [u8]) -> (Header, Call<'a>) {
     let board = |number: u32| Board::new(u8::try_from(number).unwrap()).unwrap();
     let boards = || params.numbers("boards").into_iter().map(board).collect::<Boards>();
     let leds = |action| {
@@ -122,8 +117,7 @@ fn bmp_request<'a>(
         "BmpReset" => {
             let (code, delay) = (argument(1), DelayMs((argument(1) >> 16) as u16));
             let how = [bmp::Reset::Release, bmp::Reset::Hold, bmp::Reset::Pulse][code as usize & 3];
-            let reset =
-                bmp::Command::Reset { how, fpgas: code & 4 != 0, delay, boards: Boards(argument(2)) };
+            let reset = bmp::Command::Reset { how, fpgas: code & 4 != 0, delay, boards: Boards(argument(2)) };
             (Some(board(params.u32("board"))), reset)
         }
         "BmpRead" => {
@@ -152,12 +146,7 @@ fn bmp_request<'a>(
     (bmp::header(board), call)
 }
 
-fn scamp_request<'a>(
-    vector: &Vector,
-    params: &Vector,
-    data: &'a [u8],
-    address: u32,
-) -> (Header, Call<'a>) {
+fn scamp_request<'a>(vector: &Vector, params: &Vector, data: &'a [u8], address: u32) -> (Header, Call<'a>) {
     let coordinate = |name: &str, otherwise: u8| if params.has(name) { params.u8(name) } else { otherwise };
     let chip = Chip { x: coordinate("x", 255), y: coordinate("y", 255) };
     let core = Core::new(coordinate("p", 0)).unwrap();
@@ -178,7 +167,8 @@ fn app(params: &Vector) -> App {
 }
 
 fn start(params: &Vector) -> Start {
-    let cores = params.numbers("processors").iter().fold(Cores::default(), |cores, core| cores.and(*core as u8));
+    let cores =
+        params.numbers("processors").iter().fold(Cores::default(), |cores, core| cores.and(*core as u8));
     Start { app: app(params), wait: params.bool("wait"), cores }
 }
 
@@ -207,14 +197,10 @@ fn scamp_command<'a>(kind: &str, params: &Vector, data: &'a [u8], at: u32) -> sc
         "FillRequest" => {
             Command::Fill { address: params.u32("address"), word: params.u32("value"), length: length() }
         }
-        "ReadLink" => Command::LinkRead {
-            address: params.u32("address"),
-            length: length(),
-            link: params.u32("link"),
-        },
-        "WriteLink" => {
-            Command::LinkWrite { address: params.u32("address"), link: params.u32("link"), data }
+        "ReadLink" => {
+            Command::LinkRead { address: params.u32("address"), length: length(), link: params.u32("link") }
         }
+        "WriteLink" => Command::LinkWrite { address: params.u32("address"), link: params.u32("link"), data },
         "IPTagSet" => {
             let host = params.at("host");
             Command::Tag(TagCommand::Set {
@@ -308,9 +294,7 @@ fn scamp_command<'a>(kind: &str, params: &Vector, data: &'a [u8], at: u32) -> sc
                 all.and(led.parse().unwrap(), actions[state as usize])
             }))
         }
-        "MachineController.set_led" => {
-            Command::Led(LedActions(0).and(params.u8("led"), led(params)))
-        }
+        "MachineController.set_led" => Command::Led(LedActions(0).and(params.u8("led"), led(params))),
         "DoSync" => Command::Sync(params.bool("on")),
         other => panic!("nobody checks {other}"),
     }

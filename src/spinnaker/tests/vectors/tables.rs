@@ -104,7 +104,10 @@ fn number(kind: &str, name: &str, member: &Vector) -> Option<u64> {
         "EIEIOType" => {
             let kind = *Kind::ALL.get(member.u64("value") as usize)?;
             let payload = if kind.has_payload() { kind.word_bytes() } else { 0 };
-            assert_eq!([kind.word_bytes(), payload], ["key_bytes", "payload_bytes"].map(|n| member.u64(n) as usize));
+            assert_eq!(
+                [kind.word_bytes(), payload],
+                ["key_bytes", "payload_bytes"].map(|n| member.u64(n) as usize)
+            );
             assert_eq!(name.contains("32"), kind.word_bytes() == 4);
             Some(kind as u64)
         }
@@ -224,7 +227,10 @@ fn signal_number(name: &str) -> Option<u8> {
         "continue" | "cont" => Signal::CONTINUE,
         "exit" => Signal::EXIT,
         "timer" => Signal::TIMER,
-        user => Signal::USER_0 + user.trim_start_matches(|char: char| !char.is_ascii_digit()).parse::<u8>().ok()?,
+        user => {
+            Signal::USER_0
+                + user.trim_start_matches(|char: char| !char.is_ascii_digit()).parse::<u8>().ok()?
+        }
     })
 }
 
@@ -247,13 +253,9 @@ fn neighbour_number(name: &str) -> Option<u64> {
     let neighbour = match name {
         "flood_fill_start" => Neighbour::FloodStart { id: 0, blocks: 0, region: 0 },
         // Sent by no tool of today; a packet like any other.
-        "flood_fill_core_select" => Neighbour::Packet(NeighbourPacket {
-            key: 7 << 24,
-            data: 0,
-            mark: false,
-            forward: 0,
-            retry: 0,
-        }),
+        "flood_fill_core_select" => {
+            Neighbour::Packet(NeighbourPacket { key: 7 << 24, data: 0, mark: false, forward: 0, retry: 0 })
+        }
         "flood_fill_end" => Neighbour::FloodEnd { id: 0, start },
         _ => return None,
     };
@@ -276,7 +278,9 @@ fn check_constant(name: &str, member: &Vector) {
         "BMP_POWER_ON_TIMEOUT" => assert_eq!(member.f64("value") * 1000.0, POWER_MS_MAX as f64),
         "SCP_SCAMP_PORT" => assert_eq!(member.u16("value"), SCP_UDP_PORT),
         "UDP_BOOT_CONNECTION_DEFAULT_PORT" => assert_eq!(member.u16("value"), BOOT_UDP_PORT),
-        "UDP_MESSAGE_MAX_SIZE" => assert_eq!(member.u64("value") as usize, super::super::super::scp::DATA_BYTES_MAX),
+        "UDP_MESSAGE_MAX_SIZE" => {
+            assert_eq!(member.u64("value") as usize, super::super::super::scp::DATA_BYTES_MAX)
+        }
         "SYSTEM_VARIABLE_BASE_ADDRESS" => assert_eq!(member.u32("value"), system_variables::ADDRESS),
         "SYSTEM_VARIABLE_BYTES" => assert_eq!(member.u64("value") as usize, system_variables::BYTES),
         "BMP_ADC_MAX"
