@@ -1,5 +1,6 @@
 //! What floods the machine from chip to chip: packets, applications block by block, signals.
 
+use super::super::sdp::Chip;
 use super::{App, Start};
 
 /// A nearest-neighbour packet as it is asked for.
@@ -26,7 +27,7 @@ pub enum Neighbour {
         id: u8,
         /// In how many blocks.
         blocks: u8,
-        /// The packet's data: which chips take it; 0xFFFF is all.
+        /// The packet's data: which chips take it (`region_of`, `EVERYWHERE`).
         region: u32,
     },
     /// Key `15<<24` with the id: a flood fill is over, start.
@@ -52,6 +53,16 @@ const STOP_KEY: u32 = 0x3F << 16;
 const STOP_DATA: u32 = 5 << 28 | 2 << 16 | 0xFF << 8;
 
 impl Neighbour {
+    /// The region of all chips.
+    pub const EVERYWHERE: u32 = 0xFFFF;
+
+    /// The region of one chip: its block of 4 by 4 in bits 16 to 31 (x in the upper byte, y in the lower, with 3 in its low bits for
+    /// the size), and a bit for the chip in the block.
+    pub fn region_of(chip: Chip) -> u32 {
+        let block = u32::from(chip.x & 0xFC) << 24 | u32::from(chip.y & 0xFC | 3) << 16;
+        block | 1 << ((chip.y & 3) * 4 + (chip.x & 3))
+    }
+
     /// The packet it is.
     pub fn packet(&self) -> NeighbourPacket {
         let sent = |key: u32, data: u32, mark: bool, retry: u8| NeighbourPacket {

@@ -198,6 +198,36 @@ fn numbers_run_out_and_come_back() {
     assert!(exchange.poll_send(At(DOUBLE_MS_LATE_MAX)).is_some());
 }
 
+/// One request is in flight for very long, while all numbers are given out once and again: nobody else gets its number. And
+/// one that was given up gets its answer late: nobody has its number then.
+#[test]
+fn numbers_in_use_are_passed_over() {
+    let mut exchange = Exchange::starting_at(Limits { tries_max: 1, ..Limits::SCAMP }, Sequence(65_000));
+    let wish = Wish::scamp(monitor(), &Command::Version);
+    let slow = Wish { answer_ms_max: Some(1_000_000), ..wish };
+    exchange.push(&slow).unwrap();
+    let held = Request::decode(exchange.poll_send(At(0)).unwrap()).unwrap().sequence;
+    let mut given_up = None;
+    for at in 1..140_000 {
+        // Twenty numbers in a millisecond, so that they come round within the time that an answer may be late.
+        let now = At(at / 20);
+        exchange.push(&wish).unwrap();
+        let datagram = exchange.poll_send(now).unwrap().to_vec();
+        let sequence = Request::decode(&datagram).unwrap().sequence;
+        assert_ne!(sequence, held);
+        let late =
+            given_up.filter(|(_, ended): &(Sequence, At)| now < ended.plus_ms(ANSWER_MS_LATE_MAX - 1_000));
+        assert!(late.is_none_or(|(number, _)| number != sequence), "at {at}");
+        if at == 10 {
+            given_up = Some((sequence, now.plus_ms(1_000)));
+            continue;
+        }
+        exchange.handle(&reply_to(&datagram, ResultCode::OK, &[0; 20]), now).unwrap();
+        exchange.poll_expired(now);
+    }
+    assert_eq!(exchange.in_flight(), 1);
+}
+
 #[test]
 fn what_cannot_be_asked_is_refused() {
     let mut exchange = Exchange::new(Limits { waiting_max: 1, ..Limits::SCAMP });

@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Where ours ends otherwise, and why.
-const OTHERWISE: [(&str, &str); 2] = [
+const OTHERWISE: [(&str, &str); 3] = [
+    ("transcripts-0015", "a datagram that is too short for a result is a stray"),
     ("transcripts-0025", "a link that timed out is asked again"),
     ("transcripts-0028", "a chip that did not reply is asked again"),
 ];
@@ -120,7 +121,7 @@ fn transcripts_are_replayed() {
         }
     }
     println!("transcripts: {same} end the same, {} otherwise on purpose", otherwise.len());
-    assert_eq!((same, otherwise.len()), (28, OTHERWISE.len()));
+    assert_eq!((same, otherwise.len()), (27, OTHERWISE.len()));
 }
 
 #[test]

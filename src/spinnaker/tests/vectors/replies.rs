@@ -72,6 +72,8 @@ fn check_status(vector: &Vector, fields: &Vector, body: &[u8]) {
     ];
     for (reading, name) in temperatures {
         let said = fields.has(name).then(|| fields.f64(name));
+        // That library takes a missing internal sensor for -128 degrees.
+        let said = said.filter(|celsius| *celsius != -128.0);
         assert_eq!(Status::celsius(reading), said, "{name} of {vector}");
     }
     for (fan, name) in [(status.fans[0], "fan_0"), (status.fans[1], "fan_1")] {

@@ -24,8 +24,8 @@ pub fn check(vector: &Vector) {
     assert_eq!(request, Request { header: header(&fields.at("sdp")), sequence, call }, "{vector}");
 
     let params = vector.at("params");
-    let data = params.has("data").then(|| params.bytes("data")).unwrap_or_default();
-    let value = params.has("value").then(|| params.u32("value").to_le_bytes()).unwrap_or_default();
+    let data = if params.has("data") { params.bytes("data") } else { Vec::new() };
+    let value = if params.has("value") { params.u32("value").to_le_bytes() } else { [0; 4] };
     let built = match fields_are_of_bmp(vector) {
         true => bmp_request(vector, &params, &data, &value),
         false => scamp_request(vector, &params, &data, call.arguments.padded()[0]),
@@ -148,9 +148,17 @@ fn bmp_request<'a>(vector: &Vector, params: &Vector, data: &'a [u8], value: &'a 
 
 fn scamp_request<'a>(vector: &Vector, params: &Vector, data: &'a [u8], address: u32) -> (Header, Call<'a>) {
     let coordinate = |name: &str, otherwise: u8| if params.has(name) { params.u8(name) } else { otherwise };
-    let chip = Chip { x: coordinate("x", 255), y: coordinate("y", 255) };
-    let core = Core::new(coordinate("p", 0)).unwrap();
-    // Chip LEDs are asked of any core by that library.
+    // A flood fill starts from where it is heard, whichever chip it is for.
+    let chip = match vector.kind() {
+        "FloodFillStart" => Chip::NEAREST,
+        _ => Chip { x: coordinate("x", 255), y: coordinate("y", 255) },
+    };
+    // Chip LEDs are asked of any core by that library, which is not among what was asked for.
+    let core = match vector.kind() {
+        "SetLED" => vector.at("fields").at("sdp").u8("dest_cpu"),
+        _ => coordinate("p", 0),
+    };
+    let core = Core::new(core).unwrap();
     let connection = params.at("connection_chip");
     let source = match connection.is_null() {
         true => Chip::ROOT,
@@ -240,8 +248,8 @@ fn scamp_command<'a>(kind: &str, params: &Vector, data: &'a [u8], at: u32) -> sc
         "SDRAMAlloc" | "MachineController.sdram_alloc" => Command::Allocate(Allocate::Sdram {
             app: app(params),
             size: length(),
-            tag: params.u32("tag"),
-            retry: params.has("retry_tag") && params.bool("retry_tag"),
+            tag: if params.has("tag") { params.u32("tag") } else { 0 },
+            retry: params.has("tag") && params.has("retry_tag") && params.bool("retry_tag"),
         }),
         "SDRAMDeAlloc" if params.has("base_address") => {
             Command::Allocate(Allocate::FreeSdram { address: params.u32("base_address") })
@@ -276,7 +284,10 @@ fn scamp_command<'a>(kind: &str, params: &Vector, data: &'a [u8], at: u32) -> sc
         "FloodFillStart" => Command::Neighbour(Neighbour::FloodStart {
             id: params.u8("nn_id"),
             blocks: params.u8("n_blocks"),
-            region: 0xFFFF,
+            region: match params.has("x") {
+                true => Neighbour::region_of(Chip { x: params.u8("x"), y: params.u8("y") }),
+                false => Neighbour::EVERYWHERE,
+            },
         }),
         "FloodFillData" => Command::Block(Block {
             id: params.u8("nn_id"),
