@@ -251,7 +251,7 @@ impl Exchange {
         let flight = self.in_flight.get_mut(&sequence)?;
         flight.tries += 1;
         flight.last_sent = now;
-        self.await_until(sequence, Wait::Answer, |flight| now.plus_ms(flight.asked.answer_ms_max));
+        self.hold_until(sequence, Wait::Answer, |flight| now.plus_ms(flight.asked.answer_ms_max));
         self.in_flight.get(&sequence).map(|flight| flight.datagram.as_slice())
     }
 
@@ -378,7 +378,7 @@ impl Exchange {
     }
 
     /// Sets what a flight waits for and its timer, which never goes past its end.
-    fn await_until(&mut self, sequence: Sequence, wait: Wait, due: impl FnOnce(&Flight) -> At) {
+    fn hold_until(&mut self, sequence: Sequence, wait: Wait, due: impl FnOnce(&Flight) -> At) {
         let Some(flight) = self.in_flight.get_mut(&sequence) else { return };
         self.timers.remove(&(flight.due, sequence));
         flight.wait = wait;
@@ -394,7 +394,7 @@ impl Exchange {
         }
         if flight.tries < flight.asked.tries_max {
             let until = now.plus_ms(self.limits.pause_ms);
-            self.await_until(sequence, Wait::Pause, |_| until);
+            self.hold_until(sequence, Wait::Pause, |_| until);
             return None;
         }
         // An earlier copy may still be answered better, but for no longer than the timer runs.
@@ -411,7 +411,7 @@ impl Exchange {
             return self.finish(sequence, now, Flight::failed);
         }
         self.again.push_back(sequence);
-        self.await_until(sequence, Wait::Turn, |flight| flight.ends);
+        self.hold_until(sequence, Wait::Turn, |flight| flight.ends);
         None
     }
 
