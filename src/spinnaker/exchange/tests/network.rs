@@ -209,8 +209,8 @@ fn numbers_in_use_are_passed_over() {
     let held = Request::decode(exchange.poll_send(At(0)).unwrap()).unwrap().sequence;
     let mut given_up = None;
     for at in 1..140_000 {
-        // Forty numbers in a millisecond, so that they come round within the time that an answer may be late.
-        let now = At(at / 40);
+        // Thirty numbers in a millisecond, so that they come round within the time that an answer may be late.
+        let now = At(at / 30);
         exchange.push(&wish).unwrap();
         let datagram = exchange.poll_send(now).unwrap().to_vec();
         let sequence = Request::decode(&datagram).unwrap().sequence;
