@@ -1,0 +1,5 @@
+//! Packets against shared vectors (`vectors`), random ones (`properties`) and the document (`document`).
+
+mod document;
+mod properties;
+mod vectors;
