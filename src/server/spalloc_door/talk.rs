@@ -375,8 +375,7 @@ impl Talk {
     }
 
     fn keep_alive(&self, job: JobId) {
-        self.house.counter.signs.note(job, self.house.clock.now());
-        self.house.counter.note_host(job, self.peer.ip());
+        self.house.counter.note_sign(job, self.peer.ip(), self.house.clock.now());
     }
 
     fn watch(&mut self, what: Watched, on: bool) -> Result<(), String> {
