@@ -73,6 +73,9 @@ impl<'t> Evaluator<'t, '_> {
             unknown @ Value::Unknown(_) => return unknown,
             other => return self.doubt(at, format!("{} cannot be called", other.noun())),
         };
+        if !self.spend_on(arguments.all()) {
+            return self.doubt(at, "this takes too long to work out");
+        }
         self.answer(at, &function, &arguments).unwrap_or_else(|(at, what)| self.doubt(at, what))
     }
 
@@ -241,10 +244,15 @@ impl<'t> Evaluator<'t, '_> {
 }
 
 impl Arguments<'_> {
+    /// The values of all.
+    fn all(&self) -> impl Iterator<Item = &Value> {
+        let all = self.positional.iter().chain(self.named.iter().map(|(_, argument)| argument));
+        all.map(|argument| &argument.value)
+    }
+
     /// The first that was not understood as a whole.
     fn unknown(&self) -> Option<Value> {
-        let all = self.positional.iter().chain(self.named.iter().map(|(_, argument)| argument));
-        all.map(|argument| &argument.value).find(|value| matches!(value, Value::Unknown(_))).cloned()
+        self.all().find(|value| matches!(value, Value::Unknown(_))).cloned()
     }
 }
 
