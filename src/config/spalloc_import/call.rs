@@ -84,15 +84,18 @@ impl<'t> Evaluator<'t, '_> {
             Function::Configuration => self.configuration(at, args),
             Function::Machine => {
                 let args = args.bind(at, machine::MACHINE)?;
-                Ok(Value::Machine(Rc::new(Machine::plain(at, args, self.doubts))))
+                let machine = Machine::plain(at, args, self.doubts);
+                self.built(at, machine)
             }
             Function::SingleBoard => {
                 let args = args.bind(at, machine::SINGLE_BOARD)?;
-                Ok(Value::Machine(Rc::new(Machine::single_board(at, args, self.doubts))))
+                let machine = Machine::single_board(at, args, self.doubts);
+                self.built(at, machine)
             }
             Function::WithStandardIps => {
                 let args = args.bind(at, machine::WITH_STANDARD_IPS)?;
-                Ok(Value::Machine(Rc::new(Machine::with_standard_ips(at, args, self.doubts))))
+                let machine = Machine::with_standard_ips(at, args, self.doubts);
+                self.built(at, machine)
             }
             // What follows is simple: an argument that was not understood makes the answer so.
             _ if args.unknown().is_some() => Ok(args.unknown().unwrap_or(Value::None)),
@@ -139,6 +142,15 @@ impl<'t> Evaluator<'t, '_> {
                 let pairs = pairs.collect();
                 Ok(self.container(at, Form::List, pairs))
             }
+        }
+    }
+
+    /// A machine; that each of its boards was looked at takes its time, too.
+    fn built(&mut self, at: usize, machine: Machine) -> Answer {
+        let triads = u64::from(machine.width) * u64::from(machine.height);
+        match self.spend(triads) {
+            true => Ok(Value::Machine(Rc::new(machine))),
+            false => Err((at, "this takes too long to work out".into())),
         }
     }
 
