@@ -224,6 +224,8 @@ impl Talk {
             if self.is_over {
                 return None;
             }
+            // They are no calls, so they need no token: who says nothing else is not known, and not waited for.
+            self.lines.skip_blank();
             if self.lines.has_line()
                 && let Err(until) = self.bucket.take(self.house.clock.now(), config.spalloc.rate_per_s)
             {
