@@ -86,10 +86,23 @@ impl Counter {
 
     /// A job was mentioned from a host. One that is over, or not known yet, has none.
     pub fn note_host(&self, job: JobId, host: IpAddr) {
+        self.note_live(job, host, || {});
+    }
+
+    /// The same, by somebody who may keep the job alive. Numbers that are no live job's leave nothing behind, so that making
+    /// them up costs no memory.
+    pub fn note_sign(&self, job: JobId, host: IpAddr, now: Moment) {
+        self.note_live(job, host, || self.signs.note(job, now));
+    }
+
+    fn note_live(&self, job: JobId, host: IpAddr, note: impl FnOnce()) {
         // The lab is held until it is noted, so that no job is forgotten before.
         let news = self.see(|lab| {
-            let live = !matches!(lab.state_of(job), JobState::Unknown | JobState::Destroyed);
-            live && self.hosts.note(job, host)
+            if let JobState::Unknown | JobState::Destroyed = lab.state_of(job) {
+                return false;
+            }
+            note();
+            self.hosts.note(job, host)
         });
         if news {
             self.version.fetch_add(1, Ordering::AcqRel);
@@ -395,6 +408,7 @@ mod tests {
     use super::*;
     use crate::journal::MemoryJournal;
     use crate::lab::Options;
+    use crate::lab::job::{JobSpec, Want};
     use crate::notice::Limits;
     use futures_util::FutureExt;
 
@@ -422,6 +436,25 @@ mod tests {
         let answer = visit.now_or_never().expect("an answer");
         assert_eq!(answer.map(drop).map_err(|fault| fault.code), Err(Code::NOT_KEPT));
         assert_eq!(journal.facts(), []);
+    }
+
+    #[test]
+    fn numbers_of_no_job_leave_nothing_behind() {
+        let (desk, counter) = desk_on(MemoryJournal::default());
+        let (caller, spec) = (Caller::server(), JobSpec::new("ada", Want::Boards(1)));
+        let visit = Box::pin(counter.command(caller, Command::CreateJobAnyway(spec.clone())));
+        assert!(visit.now_or_never().is_none());
+        assert!(counter.tell(News::Stop));
+        desk.run().expect("a good end");
+        // No machine could meet it, so it is over; the other numbers were never given to a job.
+        for job in 1..1_000 {
+            counter.note_sign(JobId(job), IpAddr::from([127, 0, 0, 1]), Moment(2));
+        }
+        assert_eq!((counter.signs.take(), counter.version()), (vec![], 1));
+        let queued = Event::JobQueued { job: JobId(2), spec: Arc::new(spec) };
+        counter.show(&[Fact { at: Moment(2), event: queued }]);
+        counter.note_sign(JobId(2), IpAddr::from([127, 0, 0, 1]), Moment(3));
+        assert_eq!((counter.signs.take(), counter.version()), (vec![(JobId(2), Moment(3))], 3));
     }
 
     #[test]

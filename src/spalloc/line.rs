@@ -49,6 +49,13 @@ impl Lines {
         }
     }
 
+    /// Passes over lines in which nothing stands.
+    pub fn skip_blank(&mut self) {
+        let rest = self.bytes.get(self.start..).unwrap_or_default();
+        self.start += rest.iter().take_while(|byte| **byte == b'\n').count();
+        self.searched = self.searched.max(self.start);
+    }
+
     /// Whether a whole line is there.
     pub fn has_line(&mut self) -> bool {
         let found = memchr::memchr(b'\n', self.bytes.get(self.searched..).unwrap_or_default());
@@ -111,6 +118,19 @@ mod tests {
         assert!(!lines.has_line());
         lines.feed(b"5");
         assert_eq!(popped(&mut lines, 4), [Err(TooLong)]);
+    }
+
+    #[test]
+    fn lines_with_nothing_in_them_are_passed_over() {
+        let mut lines = Lines::default();
+        lines.feed(b"\n\none\n\n");
+        lines.skip_blank();
+        assert_eq!(lines.pop(9), Some(Ok(&b"one"[..])));
+        assert!(lines.has_line());
+        lines.skip_blank();
+        assert!(!lines.has_line());
+        lines.feed(b"t\n");
+        assert_eq!(popped(&mut lines, 9), [Ok("t".to_owned())]);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::value::{Value, push_list, push_text, repr};
 use super::wish::unhashable;
 use crate::lab::demand::DEFAULT_KIND;
 use crate::lab::fact::MachineName;
-use crate::lab::job::{JobSpec, Want};
+use crate::lab::job::{JOB_TEXT_BYTES_MAX, JobSpec, Want};
+use crate::lab::refusal::Refusal;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -50,11 +51,18 @@ pub fn read(args: &[Value], mut kwargs: Named) -> Result<JobSpec, String> {
     }
     let mut spec = JobSpec::new(&owner, NOTHING);
     options.size(numbers, &mut spec)?;
+    check_length(&echo)?;
     spec.tags = match &machine {
         Some(_) => BTreeSet::new(),
         None => tags.unwrap_or(spec.tags),
     };
     Ok(JobSpec { machine, keepalive_ms, kind: Some(DEFAULT_KIND.into()), echo: echo.into(), ..spec })
+}
+
+/// Refuses what the lab would refuse, before the one thread that owns the lab has to copy a million tags.
+fn check_length(echo: &str) -> Result<(), String> {
+    let refusal = Refusal::TextTooLong { what: "the request as it was sent", max: JOB_TEXT_BYTES_MAX };
+    if echo.len() > JOB_TEXT_BYTES_MAX { Err(refusal.fault().msg) } else { Ok(()) }
 }
 
 fn take(kwargs: &mut Named, name: &str) -> Option<Value> {
@@ -319,6 +327,15 @@ mod tests {
             kwargs.push(("owner".to_owned(), Value::Text("ada".to_owned())));
         }
         read(&args, kwargs)
+    }
+
+    #[test]
+    fn a_request_too_long_to_be_kept_never_reaches_the_lab() {
+        let tagged = |count: usize| asked("[]", &format!("{{\"tags\": [{}\"t\"]}}", "1,".repeat(count)));
+        assert!(tagged(2_000).is_ok(), "a tag counts once");
+        let numbers: String = (0..2_000).map(|tag| format!("{tag},")).collect();
+        let refused = asked("[]", &format!("{{\"tags\": [{numbers} 1]}}"));
+        assert!(refused.is_err_and(|text| text.contains("1024 bytes")));
     }
 
     fn want(args: &str) -> Result<Want, String> {

@@ -71,6 +71,9 @@ pub enum Watched {
     Machine(Option<MachineName>),
 }
 
+/// The longest name a machine can have, in bytes. What is longer is not remembered for whoever watches it.
+const MACHINE_NAME_BYTES_MAX: usize = 64;
+
 /// What must exist before anything else is looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Anchor {
@@ -154,7 +157,7 @@ pub(super) fn watch_job(values: &[Value], on: bool) -> Result<Wish, String> {
 pub(super) fn watch_machine(values: &[Value], on: bool) -> Result<Wish, String> {
     let what = match first(values) {
         Value::Null => Some(None),
-        name => machine(name)?.map(Some),
+        name => machine(name)?.filter(|name| name.len() <= MACHINE_NAME_BYTES_MAX).map(Some),
     };
     Ok(what.map_or(Wish::Nothing, |what| Wish::Watch { what: Watched::Machine(what), on }))
 }
@@ -335,6 +338,13 @@ mod tests {
             JOB_TEXT_BYTES_MAX - 1
         );
         assert_eq!(shortened(String::new()), "");
+    }
+
+    #[test]
+    fn a_name_that_no_machine_can_have_is_not_watched() {
+        let watched = |length: usize| watch_machine(&[Value::Text("m".repeat(length))], true);
+        assert!(matches!(watched(MACHINE_NAME_BYTES_MAX), Ok(Wish::Watch { .. })));
+        assert_eq!(watched(MACHINE_NAME_BYTES_MAX + 1), Ok(Wish::Nothing));
     }
 
     #[test]

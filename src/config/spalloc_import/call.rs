@@ -73,6 +73,9 @@ impl<'t> Evaluator<'t, '_> {
             unknown @ Value::Unknown(_) => return unknown,
             other => return self.doubt(at, format!("{} cannot be called", other.noun())),
         };
+        if !self.spend_on(arguments.all()) {
+            return self.doubt(at, "this takes too long to work out");
+        }
         self.answer(at, &function, &arguments).unwrap_or_else(|(at, what)| self.doubt(at, what))
     }
 
@@ -81,15 +84,18 @@ impl<'t> Evaluator<'t, '_> {
             Function::Configuration => self.configuration(at, args),
             Function::Machine => {
                 let args = args.bind(at, machine::MACHINE)?;
-                Ok(Value::Machine(Rc::new(Machine::plain(at, args, self.doubts))))
+                let machine = Machine::plain(at, args, self.doubts);
+                self.built(at, machine)
             }
             Function::SingleBoard => {
                 let args = args.bind(at, machine::SINGLE_BOARD)?;
-                Ok(Value::Machine(Rc::new(Machine::single_board(at, args, self.doubts))))
+                let machine = Machine::single_board(at, args, self.doubts);
+                self.built(at, machine)
             }
             Function::WithStandardIps => {
                 let args = args.bind(at, machine::WITH_STANDARD_IPS)?;
-                Ok(Value::Machine(Rc::new(Machine::with_standard_ips(at, args, self.doubts))))
+                let machine = Machine::with_standard_ips(at, args, self.doubts);
+                self.built(at, machine)
             }
             // What follows is simple: an argument that was not understood makes the answer so.
             _ if args.unknown().is_some() => Ok(args.unknown().unwrap_or(Value::None)),
@@ -136,6 +142,15 @@ impl<'t> Evaluator<'t, '_> {
                 let pairs = pairs.collect();
                 Ok(self.container(at, Form::List, pairs))
             }
+        }
+    }
+
+    /// A machine; that each of its boards was looked at takes its time, too.
+    fn built(&mut self, at: usize, machine: Machine) -> Answer {
+        let triads = u64::from(machine.width) * u64::from(machine.height);
+        match self.spend(triads) {
+            true => Ok(Value::Machine(Rc::new(machine))),
+            false => Err((at, "this takes too long to work out".into())),
         }
     }
 
@@ -241,10 +256,15 @@ impl<'t> Evaluator<'t, '_> {
 }
 
 impl Arguments<'_> {
+    /// The values of all.
+    fn all(&self) -> impl Iterator<Item = &Value> {
+        let all = self.positional.iter().chain(self.named.iter().map(|(_, argument)| argument));
+        all.map(|argument| &argument.value)
+    }
+
     /// The first that was not understood as a whole.
     fn unknown(&self) -> Option<Value> {
-        let all = self.positional.iter().chain(self.named.iter().map(|(_, argument)| argument));
-        all.map(|argument| &argument.value).find(|value| matches!(value, Value::Unknown(_))).cloned()
+        self.all().find(|value| matches!(value, Value::Unknown(_))).cloned()
     }
 }
 

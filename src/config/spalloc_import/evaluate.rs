@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many steps an evaluation takes at most, in all.
 const STEPS_MAX: u64 = 5_000_000;
 
+/// So many things that a container holds are looked at within one step.
+const WEIGHT_PER_STEP: u64 = 8;
+
 /// Works expressions out.
 pub struct Evaluator<'t, 'd> {
     /// What names stand for.
@@ -48,6 +51,12 @@ impl<'t, 'd> Evaluator<'t, 'd> {
     pub fn spend(&mut self, steps: u64) -> bool {
         self.steps_left = self.steps_left.saturating_sub(steps);
         self.steps_left > 0
+    }
+
+    /// Whether there is time left to look through all of these.
+    pub fn spend_on<'v>(&mut self, values: impl IntoIterator<Item = &'v Value>) -> bool {
+        let weight: u64 = values.into_iter().map(Value::weight).sum();
+        self.spend(weight / WEIGHT_PER_STEP)
     }
 
     /// What an expression comes to.
@@ -335,6 +344,9 @@ impl<'t, 'd> Evaluator<'t, 'd> {
             (Value::Unknown(_), _) => return left,
             (_, Value::Unknown(_)) => return right,
             _ => {}
+        }
+        if !self.spend_on([&left, &right]) {
+            return self.doubt(at, "this takes too long to work out");
         }
         let nouns = format!("'{op}' of {} and {} is not understood", left.noun(), right.noun());
         let done = match (&left, &right) {

@@ -338,6 +338,8 @@ fn nothing_grows_without_bound() {
         format!("x = ()\n{}", "x = (x, x)\n".repeat(10_000)),
         format!("x = 'a'\n{}", "x = x + x\n".repeat(1_000)),
         "x = [a for a in range(100000) for b in range(100000)]".into(),
+        "r = range(400000)\nx = [len(r) for a in r]".into(),
+        "x = [Machine('m', width=500, height=500) for a in range(100000)]".into(),
         format!("x = [{}]", "1, ".repeat(200_000)),
         format!("{}\n", "x = y\n".repeat(100_000)),
     ];

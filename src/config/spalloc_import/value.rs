@@ -135,6 +135,11 @@ impl Value {
         }
     }
 
+    /// How much it holds, at every depth.
+    pub fn weight(&self) -> u64 {
+        self.inner().map_or(0, |inner| inner.weight)
+    }
+
     /// A text.
     pub fn text(text: &str) -> Value {
         Value::Text(text.into())

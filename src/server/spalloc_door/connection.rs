@@ -248,7 +248,10 @@ impl SpallocConnection {
         match (self.phase, self.talk.throttled()) {
             (Phase::Lingering, _) => after(Why::Linger, LINGER_MS),
             (Phase::Closing, _) => after(Why::Close, CLOSE_MS),
-            (Phase::Open, Some(until)) if self.visit.is_none() => Some((Why::Turn(until), until)),
+            // While the peer takes nothing no call has a turn, however late it is.
+            (Phase::Open, Some(until)) if self.visit.is_none() && self.pipe.unsent() < OUT_BYTES_PAUSE => {
+                Some((Why::Turn(until), until))
+            }
             (Phase::Open, None) if !self.talk.is_known() => {
                 after(Why::Idle, self.house.config().limits.idle_ms)
             }

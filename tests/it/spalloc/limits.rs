@@ -81,6 +81,20 @@ fn who_never_calls_is_hung_up_on_and_who_watches_is_not() {
 }
 
 #[test]
+fn blank_lines_are_no_calls_and_use_up_no_rate() {
+    let house = House::with(
+        &LAB.replace("[spalloc]\n", "[spalloc]\nrate_per_s = 1\n")
+            .replace("[[machine]]\nname = \"m\"", "[limits]\nidle_s = 60\n[[machine]]\nname = \"m\""),
+    );
+    let (mut blank, mut caller) = (line(&house), line(&house));
+    caller.say("\n".repeat(1_000) + &call("version", json!([]), json!({})));
+    assert_eq!(caller.answer(), json!({"return": "1.0.0"}));
+    blank.say("\n".repeat(60_000));
+    let _ticking = Ticking::start(&house.clock, 1_000);
+    assert_eq!(blank.hear(), None);
+}
+
+#[test]
 fn connections_are_counted_with_those_of_other_doors() {
     let house = House::with(&LAB.replace(
         "[[machine]]\nname = \"m\"",
