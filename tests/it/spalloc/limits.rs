@@ -125,6 +125,19 @@ fn requests_too_long_to_be_kept_are_refused() {
 }
 
 #[test]
+fn invented_owners_have_one_account_and_natives_their_own() {
+    let house = House::with(&LAB.replace("[spalloc]\n", "[limits]\njobs_per_owner_max = 2\n[spalloc]\n"));
+    let mut line = line(&house);
+    for owner in ["ada", "grace"] {
+        line.create(json!([]), json!({"owner": owner}));
+    }
+    let refused = line.raised("create_job", json!([]), json!({"owner": "nobody yet"}));
+    assert!(refused.contains("2"), "{refused}");
+    let mut native = crate::socket::Socket::guest(house.address);
+    assert!(native.call(json!({"fname": "create_job", "boards": 1})).is_ok(), "others have room");
+}
+
+#[test]
 fn a_watcher_names_so_many_and_no_more() {
     let house = House::with(
         &LAB.replace("[[machine]]\nname = \"m\"", "[limits]\nwatches_max = 3\n[[machine]]\nname = \"m\""),
