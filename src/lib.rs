@@ -18,6 +18,8 @@ pub mod service;
 pub mod spalloc;
 pub mod wire;
 
+pub mod connections;
+pub mod simulator;
 pub mod spinnaker;
 
 pub mod controller;

@@ -17,7 +17,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("service", &["clock", "error", "lab", "session", "user", "wire"]),
     ("spalloc", &["allocator", "lab", "user"]),
     ("spinnaker", &[]),
-    ("controller", &["allocator", "clock", "error", "lab"]),
+    ("connections", &["clock", "spinnaker"]),
+    ("simulator", &["allocator", "clock", "spinnaker"]),
+    ("controller", &["allocator", "clock", "connections", "error", "lab", "spinnaker"]),
     ("journal", &["allocator", "clock", "error", "lab", "user"]),
     ("config", &["allocator", "clock", "controller", "error", "lab", "user"]),
     (
@@ -39,7 +41,22 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["error", "service", "wire"]),
-    ("cli", &["client", "clock", "config", "error", "journal", "lab", "server", "service", "user", "wire"]),
+    (
+        "cli",
+        &[
+            "client",
+            "clock",
+            "config",
+            "error",
+            "journal",
+            "lab",
+            "server",
+            "service",
+            "simulator",
+            "user",
+            "wire",
+        ],
+    ),
 ];
 
 /// Places where nothing of the world may be touched, with the exceptions that each needs and why.
@@ -55,6 +72,9 @@ const PURE: &[&str] = &[
     "session",
     "journal/record",
     "spinnaker",
+    "simulator/mod.rs",
+    "simulator/frame",
+    "simulator/chips",
     "controller/fence.rs",
     "controller/simulated",
     "controller/mod.rs",
@@ -84,7 +104,7 @@ const WORLD: &[&str] = &[
 ];
 
 /// Rooms in which the runtime may be named.
-const RUNTIME: &[&str] = &["server", "controller", "cli", "clock.rs"];
+const RUNTIME: &[&str] = &["server", "controller", "connections", "simulator", "cli", "clock.rs"];
 
 /// Files past this length say here why they are one.
 const LINES_MAX: usize = 800;
