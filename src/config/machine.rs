@@ -158,6 +158,7 @@ impl<'l> Reader<'_, 'l> {
             settle_ms: form.number("settle_s", seconds(0, SETTLE_S_MAX)).unwrap_or(0),
             order_ms_max: form.number("order_s_max", seconds(1, ORDER_S_MAX)).unwrap_or(ORDER_MS_DEFAULT),
             shape,
+            agents: false,
         };
         if let Some(entry) = table.entry("kinds").filter(|_| spec.kinds.is_empty()) {
             form.complain(

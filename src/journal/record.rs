@@ -126,9 +126,9 @@ fn read<'a, S: Deserialize<'a>>(body: &'a str) -> Result<S, RecordError> {
 /// What is written of an event: always the newest version of its kind.
 fn body_of(event: &Event) -> Written {
     match event {
-        Event::MachineAdded { spec, position } => write("machine_added", 1, &MachineAt::of(spec, *position)),
+        Event::MachineAdded { spec, position } => write("machine_added", 2, &MachineAt::of(spec, *position)),
         Event::MachineChanged { spec, position } => {
-            write("machine_changed", 1, &MachineAt::of(spec, *position))
+            write("machine_changed", 2, &MachineAt::of(spec, *position))
         }
         Event::MachineRemoved { machine } => write("machine_removed", 1, &MachineRemoved::of(machine)),
         Event::JobQueued { job, spec } => write("job_queued", 2, &JobQueued::of(*job, spec)),
@@ -156,6 +156,10 @@ fn body_of(event: &Event) -> Written {
         Event::BoardQuarantined { board, reason, retest_at } => {
             write("board_quarantined", 1, &BoardQuarantined::of(board, reason, *retest_at))
         }
+        Event::BoardsAnnounced { machine, serials } => {
+            write("boards_announced", 1, &BoardsAnnounced::of(machine, serials))
+        }
+        Event::BoardOffline { board, reason } => write("board_offline", 1, &BoardOffline::of(board, reason)),
         Event::BoardTested { board, order } => write("board_tested", 1, &BoardTested::of(board, *order)),
         Event::BoardReported { board, by, reason } => {
             write("board_reported", 1, &BoardReported::of(board, by, reason))
@@ -188,8 +192,9 @@ fn body_of(event: &Event) -> Written {
 /// The event of a body, for every version there ever was.
 fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> {
     match (kind, version) {
-        ("machine_added", 1) => read::<MachineAt>(body)?.added(),
-        ("machine_changed", 1) => read::<MachineAt>(body)?.changed(),
+        // Version 2 may say that agents have the boards.
+        ("machine_added", 1 | 2) => read::<MachineAt>(body)?.added(),
+        ("machine_changed", 1 | 2) => read::<MachineAt>(body)?.changed(),
         ("machine_removed", 1) => Ok(read::<MachineRemoved>(body)?.event()),
         // Version 2 may say who asked, and what the door wants to be told again.
         ("job_queued", 1 | 2) => Ok(read::<JobQueued>(body)?.event()),
@@ -203,6 +208,8 @@ fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> 
         ("boards_cleaned", 1) => Ok(read::<BoardsCleaned>(body)?.event()),
         ("boards_freed", 1) => Ok(read::<BoardsFreed>(body)?.event()),
         ("board_quarantined", 1) => Ok(read::<BoardQuarantined>(body)?.event()),
+        ("boards_announced", 1) => Ok(read::<BoardsAnnounced>(body)?.event()),
+        ("board_offline", 1) => Ok(read::<BoardOffline>(body)?.event()),
         ("board_tested", 1) => Ok(read::<BoardTested>(body)?.event()),
         ("board_reported", 1) => Ok(read::<BoardReported>(body)?.event()),
         ("board_marked", 1) => Ok(read::<BoardMark>(body)?.marked()),

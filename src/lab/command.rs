@@ -1,6 +1,6 @@
 //! Wishes: what somebody wants changed, in the imperative. `decide` turns a wish into facts or a refusal.
 
-use super::fact::{BoardRef, JobId, Mark, OrderId, SessionEnd, SessionKey};
+use super::fact::{BoardRef, JobId, MachineName, Mark, OrderId, SessionEnd, SessionKey};
 use super::job::JobSpec;
 use super::machine::MachineSpec;
 use super::view::BoardAddress;
@@ -62,6 +62,10 @@ pub enum Command {
     EndSession { session: SessionKey, why: SessionEnd },
     /// Take new jobs, or drain.
     SetService { accept: bool, reason: Arc<str> },
+    /// An agent has these boards of its pool: those that nobody knows join it, and all that were offline are tested.
+    AnnounceBoards { machine: MachineName, serials: Arc<[Arc<str>]> },
+    /// An agent fell silent, or lost boards: their jobs get others or end, and they are offline.
+    LoseBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
     /// Hardware answered an order, wholly or in part.
     AnswerOrder { order: OrderId, obeyed: Vec<BoardIndex>, failed: Vec<(BoardIndex, Arc<str>)> },
 }

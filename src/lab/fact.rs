@@ -112,6 +112,10 @@ pub enum Event {
     BoardsFreed { machine: MachineName, boards: Vec<BoardIndex> },
     /// A board was taken out of use until a retest or an operator brings it back.
     BoardQuarantined { board: BoardRef, reason: Arc<str>, retest_at: Option<Moment> },
+    /// An agent said that it has boards of this pool which nobody knew; they are the last of it now, and offline.
+    BoardsAnnounced { machine: MachineName, serials: Arc<[Arc<str>]> },
+    /// The agent of a board that nobody has any more fell silent; the board is out of use until it comes back.
+    BoardOffline { board: BoardRef, reason: Arc<str> },
     /// A quarantined board is being tested; `order` does it.
     BoardTested { board: BoardRef, order: OrderId },
     /// A holder said that a board is faulty.

@@ -36,9 +36,12 @@ impl Lab {
             Event::BoardsCleaned { machine, free_at, .. } if *free_at <= fact.at => {
                 effects.push(Effect::MachineChanged(machine.clone()));
             }
-            Event::BoardsFreed { machine, .. } => effects.push(Effect::MachineChanged(machine.clone())),
+            Event::BoardsFreed { machine, .. } | Event::BoardsAnnounced { machine, .. } => {
+                effects.push(Effect::MachineChanged(machine.clone()))
+            }
             Event::BoardTested { order, .. } => effects.extend(self.order(*order)),
             Event::BoardQuarantined { board, .. }
+            | Event::BoardOffline { board, .. }
             | Event::BoardSet { board, .. }
             | Event::BoardMarked { board, .. } => {
                 effects.push(Effect::MachineChanged(board.machine.clone()));

@@ -394,6 +394,13 @@ pub struct Made {
     kinds: Vec<Text>,
     settle_ms: u64,
     order_ms_max: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    agents: bool,
+}
+
+/// Whether a flag can be left out.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The two shapes of machines.
@@ -437,6 +444,7 @@ impl From<&MachineSpec> for Made {
             kinds: texts(&spec.kinds),
             settle_ms: spec.settle_ms,
             order_ms_max: spec.order_ms_max,
+            agents: spec.agents,
         }
     }
 }
@@ -455,6 +463,7 @@ impl Made {
             kinds: shared(self.kinds),
             settle_ms: self.settle_ms,
             order_ms_max: self.order_ms_max,
+            agents: self.agents,
         })
     }
 }

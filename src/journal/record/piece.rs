@@ -29,7 +29,7 @@ pub fn body_of(piece: &Piece) -> Written {
         Piece::Counters { last_job, last_grant, accept, reason } => {
             write("counters", 1, &Counters::of(*last_job, *last_grant, *accept, reason))
         }
-        Piece::Machine { spec } => write("machine", 1, &MachineIs { spec: (&**spec).into() }),
+        Piece::Machine { spec } => write("machine", 2, &MachineIs { spec: (&**spec).into() }),
         Piece::Boards(runs) => write("boards", 1, &Boards { runs: runs.iter().map(Run::of).collect() }),
         Piece::Board(words) => write("board", 1, &BoardSaid::of(words)),
         Piece::Wear(boards) => write("wear", 1, &Wear { boards: boards.as_slice().into() }),
@@ -53,7 +53,7 @@ pub fn body_of(piece: &Piece) -> Written {
 pub fn piece_of(kind: &str, version: u16, body: &str) -> Read<Piece> {
     match (kind, version) {
         ("counters", 1) => Ok(read::<Counters>(body)?.piece()),
-        ("machine", 1) => Ok(Piece::Machine { spec: Arc::new(read::<MachineIs>(body)?.spec.spec()?) }),
+        ("machine", 1 | 2) => Ok(Piece::Machine { spec: Arc::new(read::<MachineIs>(body)?.spec.spec()?) }),
         ("boards", 1) => read::<Boards>(body)?.piece(),
         ("board", 1) => read::<BoardSaid>(body)?.piece(),
         ("wear", 1) => Ok(Piece::Wear(read::<Wear>(body)?.boards.0)),

@@ -341,6 +341,49 @@ impl BoardQuarantined {
     }
 }
 
+/// `Event::BoardsAnnounced`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardsAnnounced {
+    machine: Text,
+    serials: Vec<Text>,
+}
+
+impl BoardsAnnounced {
+    /// What is kept of the event.
+    pub fn of(machine: &MachineName, serials: &[Arc<str>]) -> BoardsAnnounced {
+        BoardsAnnounced { machine: machine.into(), serials: serials.iter().map(Text::from).collect() }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        let serials = self.serials.into_iter().map(|serial| serial.0).collect();
+        Event::BoardsAnnounced { machine: self.machine.0, serials }
+    }
+}
+
+/// `Event::BoardOffline`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardOffline {
+    machine: Text,
+    board: u32,
+    reason: Text,
+}
+
+impl BoardOffline {
+    /// What is kept of the event.
+    pub fn of(board: &BoardRef, reason: &Arc<str>) -> BoardOffline {
+        BoardOffline { machine: (&board.machine).into(), board: board.board.0, reason: reason.into() }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        let board = BoardRef { machine: self.machine.0, board: BoardIndex(self.board) };
+        Event::BoardOffline { board, reason: self.reason.0 }
+    }
+}
+
 /// `Event::BoardTested`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -55,6 +55,8 @@ variants! {
     BoardsCleaned { order: order(), machine: text(), boards: boards(), free_at: moment() }
     BoardsFreed { machine: text(), boards: boards() }
     BoardQuarantined { board: board_ref(), reason: text(), retest_at: option::of(moment()) }
+    BoardsAnnounced { machine: text(), serials: vec(text(), 0..4).prop_map(Arc::from) }
+    BoardOffline { board: board_ref(), reason: text() }
     BoardTested { board: board_ref(), order: order() }
     BoardReported { board: board_ref(), by: text(), reason: text() }
     BoardMarked { board: board_ref(), mark: mark(), by: text(), reason: text() }
@@ -219,6 +221,7 @@ fn machine() -> BoxedStrategy<MachineSpec> {
         kinds: vec(text(), 0..4),
         settle_ms: any::<u64>(),
         order_ms_max: any::<u64>(),
+        agents: any::<bool>(),
     })
 }
 
@@ -485,7 +488,7 @@ fn golden_facts() -> Vec<Fact> {
             by: text("op"),
             reason: reason(),
         },
-        Event::BoardSet { board, mark: Mark::Dead, by: text("op"), reason: reason() },
+        Event::BoardSet { board: board.clone(), mark: Mark::Dead, by: text("op"), reason: reason() },
         Event::UserCreated { user: user(), role: Role::Admin, phc: phc() },
         Event::PasswordSet { user: user(), phc: phc() },
         Event::RoleSet { user: user(), role: Role::Operator },
@@ -511,6 +514,9 @@ fn golden_facts() -> Vec<Fact> {
         Event::ServiceSet { accept: false, by: text("op"), reason: text("power work at noon") },
         Event::NumbersSkipped { last_job: JobId(1_000_007), last_grant: Grant(1_000_012) },
         Event::JobQueued { job: JobId(19), spec: Arc::new(golden_job_of_a_door()) },
+        Event::MachineAdded { spec: Arc::new(golden_agents()), position: 3 },
+        Event::BoardsAnnounced { machine: text("burners"), serials: [text("b-0"), text("b.1")].into() },
+        Event::BoardOffline { board, reason: text("worker w fell silent") },
     ];
     events.into_iter().zip(1_790_000_000_123..).map(|(event, at)| Fact { at: Moment(at), event }).collect()
 }
@@ -540,6 +546,7 @@ fn golden_torus() -> MachineSpec {
         kinds: vec!["spinnaker".into(), "plain".into()],
         settle_ms: 30_000,
         order_ms_max: 60_000,
+        agents: false,
     }
 }
 
@@ -562,6 +569,16 @@ fn golden_rule() -> MachineSpec {
 fn golden_pool() -> MachineSpec {
     let serials = vec!["devices-0".into(), "E46\u{b5}".into()];
     MachineSpec { name: "devices".into(), shape: Shape::Pool { serials }, ..golden_torus() }
+}
+
+/// A pool whose boards come with agents.
+fn golden_agents() -> MachineSpec {
+    MachineSpec {
+        name: "burners".into(),
+        shape: Shape::Pool { serials: vec![] },
+        agents: true,
+        ..golden_torus()
+    }
 }
 
 /// A job with everything that can be asked for.

@@ -41,6 +41,8 @@ impl Lab {
             Event::BoardQuarantined { board, reason, retest_at } => {
                 self.quarantine(board, reason, *retest_at, at)
             }
+            Event::BoardsAnnounced { machine, serials } => self.join_boards(machine, serials, at),
+            Event::BoardOffline { board, reason } => self.take_offline(board, reason, at),
             Event::BoardTested { board, order } => self.test_board(board, *order, at),
             Event::BoardReported { board, by, reason } => self.report(board, by, reason),
             Event::BoardMarked { board, mark, by, reason } => self.mark(board, *mark, by, reason),

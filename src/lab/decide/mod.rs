@@ -1,8 +1,9 @@
 //! Wishes into facts, or a refusal. Nothing here writes.
 //!
 //! Here is who decides what, and what all share: who may, and which board is meant. The files beside have one kind of
-//! wish each: `jobs`, `boards` (with what hardware answers), `machines`, `users` with their sessions and the service.
+//! wish each: `jobs`, `boards` (with what hardware answers), `agents` that come and go, `machines`, `users` with their sessions and the service.
 
+mod agents;
 mod boards;
 mod jobs;
 mod machines;
@@ -20,6 +21,9 @@ use crate::allocator::BoardIndex;
 use crate::allocator::torus::Triad;
 use crate::clock::Moment;
 use crate::user::Role;
+
+/// Who may say what hardware does.
+const SERVER_ONLY: &str = "only the server itself speaks for hardware";
 
 /// What a wish comes to.
 type Decision = Result<Vec<Event>, Refusal>;
@@ -45,8 +49,16 @@ impl Lab {
             }
             Command::EndSession { session, why } => self.end_session(caller, *session, *why),
             Command::SetService { accept, reason } => self.set_service(caller, *accept, reason),
+            Command::AnnounceBoards { machine, serials } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.announce_boards(now, machine, serials)
+            }
+            Command::LoseBoards { machine, boards, reason } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.lose_boards(machine, boards, reason)
+            }
             Command::AnswerOrder { order, obeyed, failed } => {
-                require(caller, Role::Admin, "only the server itself speaks for hardware")?;
+                require(caller, Role::Admin, SERVER_ONLY)?;
                 Ok(self.answer_order(now, *order, obeyed, failed))
             }
         }?;

@@ -3,7 +3,8 @@
 //!
 //! After each line the lab comes to rest and must not contradict itself. The lines:
 //!
-//! - `machine`, `pool`, `remove`, `arrange`: how the lab is configured from now on; `options`: its limits.
+//! - `machine`, `pool`, `agents`, `remove`, `arrange`: how the lab is configured from now on; `options`: its limits.
+//! - `announce POOL SERIALS`, `lose POOL BOARDS`: agents come with boards, or are gone.
 //! - `NAME> ...`: what a person wishes (see `words`).
 //! - `power J`, `clean J`, `test BOARD`, `order N.M`, followed by `ok [BOARDS]` and `fail BOARD WHY`: what hardware
 //!   says to the last order of that kind; `obedient` lets it do all it is told, at once, from now on.
@@ -77,7 +78,7 @@ impl Bench {
 
     fn play_stage(&mut self, words: &[&str]) {
         match words {
-            [kind @ ("machine" | "pool"), name, size, rest @ ..] => {
+            [kind @ ("machine" | "pool" | "agents"), name, size, rest @ ..] => {
                 let spec = Arc::new(words::machine(kind, name, size, rest));
                 match self.machines.iter_mut().find(|known| known.name == spec.name) {
                     Some(known) => *known = spec,
@@ -92,6 +93,18 @@ impl Bench {
             ["arrange", names @ ..] => {
                 self.machines.sort_by_key(|spec| names.iter().position(|name| *spec.name == **name));
                 self.configure();
+            }
+            ["announce", machine, serials @ ..] => {
+                let serials = serials.iter().copied().map(Arc::from).collect();
+                let machine = (*machine).into();
+                self.wish(&Caller::server(), &Command::AnnounceBoards { machine, serials });
+            }
+            ["lose", machine, boards @ ..] => {
+                let spec = telling::spec_of(&self.lab, machine);
+                let index = |text: &&str| spec.as_ref().map(|spec| words::board_index(spec, text));
+                let boards = boards.iter().filter_map(index).collect();
+                let (machine, reason) = ((*machine).into(), "its worker is silent".into());
+                self.wish(&Caller::server(), &Command::LoseBoards { machine, boards, reason });
             }
             ["options", rest @ ..] => self.set_options(rest),
             ["obedient"] => self.obedient = Some(0),

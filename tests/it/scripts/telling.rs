@@ -97,6 +97,8 @@ fn board_fact(lab: &Lab, fact: &Fact) -> String {
             let retest = retest_at.map_or("no retest".to_owned(), |at| format!("retest at {}", time(at)));
             format!("{} quarantined: {reason}; {retest}", board(lab, at))
         }
+        Event::BoardsAnnounced { machine, serials } => format!("{machine} has {} now", serials.join(" ")),
+        Event::BoardOffline { board: at, reason } => format!("{} offline: {reason}", board(lab, at)),
         Event::BoardTested { board: at, .. } => format!("{} being tested", board(lab, at)),
         Event::BoardReported { board: at, by, reason } => {
             format!("{} reported by {by}: {reason}", board(lab, at))

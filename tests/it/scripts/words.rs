@@ -90,7 +90,7 @@ fn triad(text: &str) -> Triad {
     Triad::new(x, y, z)
 }
 
-/// `machine NAME 4x2 ...` or `pool NAME 8 ...`.
+/// `machine NAME 4x2 ...`, `pool NAME 8 ...`, or `agents NAME 8 ...` for a pool whose boards come with agents.
 pub fn machine(kind: &str, name: &str, size: &str, words: &[&str]) -> MachineSpec {
     let mut options = Options::of(words);
     let shape = match kind {
@@ -107,6 +107,7 @@ pub fn machine(kind: &str, name: &str, size: &str, words: &[&str]) -> MachineSpe
         kinds,
         settle_ms: options.ms("settle").unwrap_or(0),
         order_ms_max: options.ms("order").unwrap_or(20_000),
+        agents: kind == "agents",
     };
     options.end();
     spec

@@ -6,7 +6,7 @@ use berth::clock::Moment;
 use berth::lab::board::BoardState;
 use berth::lab::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, JobState, Reason};
-use berth::lab::machine::MachineSpec;
+use berth::lab::machine::{MachineSpec, Shape};
 use berth::lab::view::{BoardFilter, Query, View};
 use berth::lab::{Lab, Options};
 use berth::session::EXPIRED_AGAIN_MS;
@@ -109,11 +109,12 @@ impl Default for Grant0 {
 impl Machine {
     fn new(spec: &Arc<MachineSpec>) -> Machine {
         let order_ms_max = spec.order_ms_max;
+        let with_agents = (0..spec.board_count()).filter(|_| spec.agents).map(BoardIndex);
         Machine {
             dead: spec_dead(spec),
             spec: spec.clone(),
             dead_by_word: BTreeSet::new(),
-            out: BTreeMap::new(),
+            out: with_agents.map(|board| (board, None)).collect(),
             lent: BTreeMap::new(),
             returning: BTreeMap::new(),
             marks: BTreeMap::new(),
@@ -308,6 +309,28 @@ impl Model {
                 machine.returning.remove(&board.board);
                 machine.reports.remove(&board.board);
                 machine.out.insert(board.board, None);
+            }
+            Event::BoardsAnnounced { machine, serials } => {
+                let machine = self.machine(machine);
+                let Shape::Pool { serials: known } = &machine.spec.shape else { panic!("{machine:?} grew") };
+                assert!(machine.spec.agents && serials.iter().all(|serial| !known.contains(serial)));
+                let first = known.len() as u32;
+                let all = known.iter().chain(serials.iter()).cloned().collect();
+                let spec =
+                    MachineSpec { shape: Shape::Pool { serials: all }, ..MachineSpec::clone(&machine.spec) };
+                machine.spec = Arc::new(spec);
+                machine
+                    .out
+                    .extend((first..machine.spec.board_count()).map(|board| (BoardIndex(board), None)));
+            }
+            Event::BoardOffline { board: BoardRef { machine, board }, .. } => {
+                let machine = self.machine(machine);
+                assert!(
+                    machine.spec.agents && !machine.lent.contains_key(board),
+                    "{board:?} went with its holder"
+                );
+                machine.returning.remove(board);
+                machine.out.insert(*board, None);
             }
             Event::BoardTested { board, order } => {
                 self.new_grant(order.grant);

@@ -2,6 +2,7 @@
 
 use super::chance::Chance;
 use super::model::Session;
+use berth::allocator::BoardIndex;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
 use berth::lab::command::{Caller, Command};
@@ -48,6 +49,23 @@ pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance:
         }
         _ => Command::RetestBoard { board: board(machines, chance) },
     }
+}
+
+/// News of an agent, if any machine has some: it brings boards, or goes with some.
+pub fn agent(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Option<Command> {
+    let with_agents: Vec<_> = machines.iter().filter(|machine| machine.agents).collect();
+    let machine = chance.pick(&with_agents)?.name.clone();
+    let few = chance.within(1, 4);
+    Some(match chance.percent(60) {
+        true => {
+            let serials = (0..few * 3).map(|_| chance.below(9).to_string().into()).collect();
+            Command::AnnounceBoards { machine, serials }
+        }
+        false => {
+            let boards = (0..few).map(|_| BoardIndex(chance.below(8) as u32)).collect();
+            Command::LoseBoards { machine, boards, reason: "no heartbeat".into() }
+        }
+    })
 }
 
 /// A wish about users, sessions or the service.
@@ -181,9 +199,10 @@ fn altered(machine: &MachineSpec, chance: &mut Chance) -> MachineSpec {
 }
 
 fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
-    let shape = match chance.percent(60) {
-        true => Shape::Triads(torus(chance)),
-        false => Shape::Pool { serials: (0..chance.within(1, 6)).map(|n| n.to_string().into()).collect() },
+    let pool = chance.percent(40);
+    let shape = match pool {
+        false => Shape::Triads(torus(chance)),
+        true => Shape::Pool { serials: (0..chance.within(1, 6)).map(|n| n.to_string().into()).collect() },
     };
     let words = |words: &[&str]| words.iter().copied().map(Arc::from).collect::<Vec<Arc<str>>>();
     let tags = chance.one_of(&[&["default"][..], &["default", "red"], &["red"]]);
@@ -194,6 +213,7 @@ fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
         kinds: words(chance.one_of(&[&["spinnaker"][..], &["burn", "spinnaker"], &["burn"]])),
         settle_ms: chance.one_of(&[0, 0, 5000]),
         order_ms_max: chance.one_of(&[10_000, 30_000]),
+        agents: pool && chance.percent(40),
     }
 }
 

@@ -128,9 +128,10 @@ impl World {
             0..=39 => self.visits(),
             40..=74 => self.hear_hardware(),
             75..=83 => self.pass_time(),
-            84..=91 => self.give_signs(),
+            84 | 88..=91 => self.give_signs(),
             92..=94 => self.reconfigure(),
             95 => self.change_options(),
+            85..=87 => self.hear_agents(),
             96 => self.hardware.fall_silent(),
             97 => self.stop(),
             _ => self.restart(),
@@ -356,6 +357,13 @@ impl World {
             news.insert(at, visit);
         }
         self.round(news);
+    }
+
+    /// Agents bring boards, or are gone with some.
+    fn hear_agents(&mut self) {
+        let news = people::agent(&self.machines, &mut self.chance)
+            .map(|command| self.message(Caller::server(), vec![Ask::Command(command)]));
+        self.round(news.into_iter().collect());
     }
 
     /// Time passes: a little, to the next deadline, just before it, or far beyond.

@@ -306,7 +306,9 @@ fn what_is_nearly_a_piece_is_refused() {
         Record { at: Moment(0), kind: kind.to_owned().into(), version, body: body.to_owned().into() }.piece()
     };
     for golden in golden_v1() {
-        for (kind, version) in [(&*golden.kind, 0), (&*golden.kind, 2), ("machines", 1), ("", 1)] {
+        // Machines are the one kind that has a second version.
+        let next = if golden.kind == "machine" { 3 } else { 2 };
+        for (kind, version) in [(&*golden.kind, 0), (&*golden.kind, next), ("machines", 1), ("", 1)] {
             let refused = Err(RecordError::Unknown { kind: kind.into(), version: version.into() });
             assert_eq!(record(kind, version, &golden.body), refused);
         }
