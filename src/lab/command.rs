@@ -66,6 +66,8 @@ pub enum Command {
     AnnounceBoards { machine: MachineName, serials: Arc<[Arc<str>]> },
     /// An agent fell silent, or lost boards: their jobs get others or end, and they are offline.
     LoseBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
+    /// An agent says that boards it has are broken: their jobs get others or end, and those that nobody has are quarantined.
+    BreakBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
     /// Hardware answered an order, wholly or in part.
     AnswerOrder { order: OrderId, obeyed: Vec<BoardIndex>, failed: Vec<(BoardIndex, Arc<str>)> },
 }

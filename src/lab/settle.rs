@@ -87,7 +87,7 @@ impl Lab {
     }
 
     /// When a board that fails now is tested again: twice as long after each failure.
-    fn retest_at(&self, now: Moment, board: &BoardRef) -> Option<Moment> {
+    pub(super) fn retest_at(&self, now: Moment, board: &BoardRef) -> Option<Moment> {
         let first_ms = Some(self.options.retest_after_ms).filter(|ms| *ms > 0)?;
         let machine = self.machine(&board.machine)?;
         let strikes = machine.board(board.board).trouble.map_or(0, |trouble| trouble.strikes + 1);

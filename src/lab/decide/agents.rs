@@ -85,15 +85,42 @@ impl Lab {
                 )
         };
         let lost: BTreeSet<_> = boards.iter().copied().filter(there).collect();
-        let holders: BTreeSet<_> =
-            lost.iter().filter_map(|board| self.holder(machine, *board)).map(|job| job.id).collect();
-        let holders = holders.iter().filter_map(|id| self.jobs.get(id));
-        let mut events: Vec<_> = holders.map(|job| self.bereaved(machine, job, &lost, reason)).collect();
+        let mut events = self.bereave(machine, &lost, reason);
         events.extend(lost.iter().map(|board| Event::BoardOffline {
             board: BoardRef { machine: name.clone(), board: *board },
             reason: reason.clone(),
         }));
         Ok(events)
+    }
+
+    /// First the jobs that hold the boards get others or end, so that their boards are cleaned, which shows how broken they
+    /// are; a board that nobody has is quarantined.
+    pub(super) fn break_boards(
+        &self,
+        now: Moment,
+        name: &MachineName,
+        boards: &[BoardIndex],
+        reason: &Arc<str>,
+    ) -> Decision {
+        let machine = self.agents_machine(name)?;
+        let known = boards.iter().copied().filter(|board| board.0 < machine.spec.board_count());
+        let broken: BTreeSet<_> = known.collect();
+        let mut events = self.bereave(machine, &broken, reason);
+        let free = broken.into_iter().filter(|board| machine.state(*board) == BoardState::Free);
+        events.extend(free.map(|board| {
+            let board = BoardRef { machine: name.clone(), board };
+            let retest_at = self.retest_at(now, &board);
+            Event::BoardQuarantined { board, reason: reason.clone(), retest_at }
+        }));
+        Ok(events)
+    }
+
+    /// What becomes of the jobs that hold these boards.
+    fn bereave(&self, machine: &Machine, lost: &BTreeSet<BoardIndex>, reason: &Arc<str>) -> Vec<Event> {
+        let holders: BTreeSet<_> =
+            lost.iter().filter_map(|board| self.holder(machine, *board)).map(|job| job.id).collect();
+        let holders = holders.iter().filter_map(|id| self.jobs.get(id));
+        holders.map(|job| self.bereaved(machine, job, lost, reason)).collect()
     }
 
     /// What becomes of a job whose board went with its agent: one that never had its boards gets others.

@@ -57,6 +57,10 @@ impl Lab {
                 require(caller, Role::Admin, SERVER_ONLY)?;
                 self.lose_boards(machine, boards, reason)
             }
+            Command::BreakBoards { machine, boards, reason } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.break_boards(now, machine, boards, reason)
+            }
             Command::AnswerOrder { order, obeyed, failed } => {
                 require(caller, Role::Admin, SERVER_ONLY)?;
                 Ok(self.answer_order(now, *order, obeyed, failed))

@@ -4,7 +4,7 @@
 //! After each line the lab comes to rest and must not contradict itself. The lines:
 //!
 //! - `machine`, `pool`, `agents`, `remove`, `arrange`: how the lab is configured from now on; `options`: its limits.
-//! - `announce POOL SERIALS`, `lose POOL BOARDS`: agents come with boards, or are gone.
+//! - `announce POOL SERIALS`, `lose POOL BOARDS`, `break POOL BOARDS`: agents come with boards, are gone, or say they are broken.
 //! - `NAME> ...`: what a person wishes (see `words`).
 //! - `power J`, `clean J`, `test BOARD`, `order N.M`, followed by `ok [BOARDS]` and `fail BOARD WHY`: what hardware
 //!   says to the last order of that kind; `obedient` lets it do all it is told, at once, from now on.
@@ -99,12 +99,16 @@ impl Bench {
                 let machine = (*machine).into();
                 self.wish(&Caller::server(), &Command::AnnounceBoards { machine, serials });
             }
-            ["lose", machine, boards @ ..] => {
+            [verb @ ("lose" | "break"), machine, boards @ ..] => {
                 let spec = telling::spec_of(&self.lab, machine);
                 let index = |text: &&str| spec.as_ref().map(|spec| words::board_index(spec, text));
                 let boards = boards.iter().filter_map(index).collect();
                 let (machine, reason) = ((*machine).into(), "its worker is silent".into());
-                self.wish(&Caller::server(), &Command::LoseBoards { machine, boards, reason });
+                let command = match *verb {
+                    "lose" => Command::LoseBoards { machine, boards, reason },
+                    _ => Command::BreakBoards { machine, boards, reason: "it has no serial port".into() },
+                };
+                self.wish(&Caller::server(), &command);
             }
             ["options", rest @ ..] => self.set_options(rest),
             ["obedient"] => self.obedient = Some(0),

@@ -63,7 +63,10 @@ pub fn agent(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Option<Comma
         }
         false => {
             let boards = (0..few).map(|_| BoardIndex(chance.below(8) as u32)).collect();
-            Command::LoseBoards { machine, boards, reason: "no heartbeat".into() }
+            match chance.percent(70) {
+                true => Command::LoseBoards { machine, boards, reason: "no heartbeat".into() },
+                false => Command::BreakBoards { machine, boards, reason: "no serial port".into() },
+            }
         }
     })
 }
