@@ -75,6 +75,7 @@ const PURE: &[&str] = &[
     "simulator/mod.rs",
     "simulator/frame",
     "simulator/chips",
+    "controller/agent",
     "controller/fence.rs",
     "controller/simulated",
     "controller/mod.rs",
