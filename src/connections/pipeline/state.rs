@@ -2,19 +2,16 @@
 //!
 //! The state is locked for short, never across a wait; who is to be woken is woken after the lock is gone.
 
+use super::super::socket;
 use super::transfer::{Offset, Transfer};
 use super::{AskError, Counts};
 use crate::clock::Clock;
-use crate::spinnaker::exchange::{At, Done, Exchange, Flow, Limits, Ticket, Wish};
+use crate::spinnaker::exchange::{At, Done, Exchange, Flow, Limits, Ticket, Unacceptable, Wish};
 use async_io::Async;
 use std::collections::BTreeMap;
-use std::io;
 use std::net::UdpSocket;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-
-/// How often a datagram is given to the system: each error that it has kept from earlier ones costs a try.
-const SENDS_MAX: usize = 3;
 
 /// The first flow of transfers; whoever asks by wish chooses lower ones.
 const TRANSFERS: u64 = 1 << 63;
@@ -190,6 +187,8 @@ impl State {
         let push = |offset, wish: &Wish<'_>| exchange.push(wish).map(|ticket| (ticket, offset));
         match transfer.next(Flow(TRANSFERS | id.0), push) {
             Some(Ok((ticket, offset))) => _ = self.tickets.insert(ticket, (id, Some(offset))),
+            // It goes on when one of its own pieces is answered.
+            Some(Err(Unacceptable::Full)) if transfer.is_open() => {}
             Some(Err(why)) => {
                 self.end(id, Err(AskError::Unacceptable(why)));
                 self.take_back(id, now);
@@ -260,7 +259,7 @@ impl State {
     pub(super) fn send_due(&mut self, socket: &UdpSocket, now: At) {
         while let Some(datagram) = self.exchange.poll_send(now) {
             self.counts.sent += 1;
-            if send(socket, datagram).is_err() {
+            if socket::send(socket, datagram).is_err() {
                 self.counts.complaints += 1;
             }
         }
@@ -283,17 +282,4 @@ impl State {
             self.woken.extend(self.driver.take());
         }
     }
-}
-
-/// Sends a datagram. What the system says first may be about an earlier one, and then this one has not gone out.
-pub(in crate::connections) fn send(socket: &UdpSocket, datagram: &[u8]) -> io::Result<()> {
-    let mut said = Ok(0);
-    for _ in 0..SENDS_MAX {
-        said = socket.send(datagram);
-        match &said {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
-            _ => break,
-        }
-    }
-    said.map(|_| ())
 }

@@ -83,6 +83,11 @@ impl Transfer {
         memory.iter_mut().skip(start).zip(body.iter().take(bytes)).for_each(|(place, byte)| *place = *byte);
     }
 
+    /// Whether pieces are asked for and not answered.
+    pub(super) fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
     /// What it brought, once all is done.
     pub(super) fn finished(&mut self) -> Option<Vec<u8>> {
         if self.open > 0 || self.begun < self.length {
