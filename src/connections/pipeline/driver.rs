@@ -34,8 +34,11 @@ struct Driver {
     buffer: [u8; DATAGRAM_BYTES],
     /// Set to the next deadline or earlier: answers put deadlines off all the time, and a timer that goes off too early costs less
     /// than one that is set anew for each.
-    timer: Option<(At, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    timer: Option<(At, Sleep)>,
 }
+
+/// Ends when a clock shows a time.
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Drives a pipeline until it is closed.
 pub(super) async fn drive(shared: Arc<Shared>) {
