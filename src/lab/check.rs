@@ -149,6 +149,17 @@ impl Lab {
         if users != self.sessions_of_user {
             return Err(format!("users have {users:?} sessions, counted are {:?}", self.sessions_of_user));
         }
+        let reserved = live.iter().filter(|job| job.spec.reserved);
+        let mut of_owner: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        reserved.for_each(|job| drop(of_owner.entry(job.spec.owner.clone()).or_default().insert(job.id)));
+        if of_owner != self.reserved_of_owner {
+            return Err(format!("reserved are {of_owner:?}, listed are {:?}", self.reserved_of_owner));
+        }
+        let warnings = live.iter().filter_map(|job| Some((job.warns_at(self.options.warning)?, job.id)));
+        let warnings: BTreeSet<_> = warnings.collect();
+        if warnings != self.due.warnings {
+            return Err(format!("warnings are due at {warnings:?}, awaited are {:?}", self.due.warnings));
+        }
         let due = self.due.lapses.len() + self.due.leases.len();
         let lapses = live.iter().filter(|job| job.lapses_at().is_some()).count();
         let leases = live.iter().filter(|job| job.lease_ends_at().is_some()).count();

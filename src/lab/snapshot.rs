@@ -226,10 +226,12 @@ impl Lab {
             self.live.insert(id);
             *self.live_of_account.entry(job.spec.account()).or_default() += 1;
             self.due.lapses.extend(job.lapses_at().map(|lapses_at| (lapses_at, id)));
-            self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
+            self.count_reservation(id, &job.spec);
         }
         *self.jobs_in_state.entry(job.state).or_default() += 1;
-        once(self.jobs.insert(id, job), || format!("job {id}"))
+        once(self.jobs.insert(id, job), || format!("job {id}"))?;
+        self.await_lease(id);
+        Ok(())
     }
 
     /// A live job waits, or it has a loan.
