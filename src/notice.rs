@@ -467,6 +467,30 @@ mod tests {
         notices.changed(&jobs.iter().copied().collect(), &BTreeSet::new())
     }
 
+    #[test]
+    fn who_watches_a_job_hears_of_the_end_of_its_lease_and_of_available_boards_who_asked() {
+        let mut notices = Notices::new(Limits::DEFAULT);
+        let [one, all, other] = [(); 3].map(|()| notices.subscribe());
+        notices.watch_job(one, Some(7)).unwrap();
+        notices.watch_job(all, None).unwrap();
+        notices.watch_available(other);
+        assert_eq!(notices.are_ending(&[7, 8].into()), [one, all]);
+        assert_eq!(notices.take(one).ending, [7]);
+        assert_eq!(notices.take(all).ending, [7, 8]);
+        assert!(notices.take(one).is_empty() && notices.take(other).is_empty());
+        // Each number is told once, the last one only.
+        assert_eq!(notices.now_available(0), [other]);
+        assert_eq!(notices.now_available(4), [other]);
+        assert_eq!(notices.now_available(4), []);
+        assert_eq!(notices.take(other).available, Some(4));
+        assert!(notices.take(other).is_empty());
+        notices.unwatch_job(one, Some(7));
+        notices.unwatch_available(other);
+        assert_eq!(notices.are_ending(&[7].into()), [all]);
+        assert_eq!(notices.now_available(3), []);
+        assert!(!notices.is_available_watched());
+    }
+
     /// The registers after a line of words: `+7` watches job 7, `-7` no more, `+` all, `-` nothing.
     fn after(line: &str) -> String {
         let mut notices = Notices::new(Limits { watches_max: 2, ..Limits::DEFAULT });
@@ -538,8 +562,8 @@ mod tests {
         assert_eq!(jobs(&mut notices, &[5]), [one, all]);
         let machines = BTreeSet::from(["m".into(), "other".into()]);
         assert_eq!(notices.changed(&BTreeSet::from([5]), &machines), [one, all]);
-        assert_eq!(notices.take(one), Pending { jobs: vec![5], machines: vec!["m".into()], lost: 0 });
-        assert_eq!(notices.take(all), Pending { jobs: vec![5, 6], machines: vec![], lost: 0 });
+        assert_eq!(notices.take(one), Pending { jobs: vec![5], machines: vec!["m".into()], ..Pending::default() });
+        assert_eq!(notices.take(all), Pending { jobs: vec![5, 6], ..Pending::default() });
         assert!(notices.take(one).is_empty() && notices.take(all).is_empty());
         assert!(jobs(&mut notices, &[]).is_empty());
     }

@@ -44,9 +44,13 @@ impl Lab {
     /// They are not due any more.
     pub(super) fn forget_lease(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        job.lease_ends_at().into_iter().for_each(|at| drop(self.due.leases.remove(&(at, id))));
-        let warns_at = job.warns_at(self.options.warning);
-        warns_at.into_iter().for_each(|at| drop(self.due.warnings.remove(&(at, id))));
+        let (ends_at, warns_at) = (job.lease_ends_at(), job.warns_at(self.options.warning));
+        if let Some(at) = ends_at {
+            self.due.leases.remove(&(at, id));
+        }
+        if let Some(at) = warns_at {
+            self.due.warnings.remove(&(at, id));
+        }
     }
 
     /// Finds anew when holders are told that their lease ends.
