@@ -562,7 +562,10 @@ mod tests {
         assert_eq!(jobs(&mut notices, &[5]), [one, all]);
         let machines = BTreeSet::from(["m".into(), "other".into()]);
         assert_eq!(notices.changed(&BTreeSet::from([5]), &machines), [one, all]);
-        assert_eq!(notices.take(one), Pending { jobs: vec![5], machines: vec!["m".into()], ..Pending::default() });
+        assert_eq!(
+            notices.take(one),
+            Pending { jobs: vec![5], machines: vec!["m".into()], ..Pending::default() }
+        );
         assert_eq!(notices.take(all), Pending { jobs: vec![5, 6], ..Pending::default() });
         assert!(notices.take(one).is_empty() && notices.take(all).is_empty());
         assert!(jobs(&mut notices, &[]).is_empty());

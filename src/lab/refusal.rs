@@ -109,7 +109,7 @@ impl Refusal {
                 format!("no machine asked for prepares boards as '{kind}'; offered: {}", offered.join(", "))
             }
             Refusal::TooFewAvailable { asked, available } => {
-                format!("{asked} boards were asked for and {available} are available; none was reserved")
+                format!("{available} of {asked} boards are available; none was reserved")
             }
             Refusal::NotAvailable(why) | Refusal::BoardState(why) | Refusal::BadArgument(why) => why.clone(),
             Refusal::UserUnknown(user) => format!("no user is called '{user}'"),

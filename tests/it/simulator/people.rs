@@ -40,9 +40,7 @@ pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance:
         0..=46 => Command::CreateJob(request(who, machines, chance)),
         47..=49 => Command::CreateJobAnyway(request(who, machines, chance)),
         50..=69 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
-        70..=72 => {
-            Command::ExtendJob { job, lease_ms: chance.one_of(&[None, Some(30_000), Some(400_000)]) }
-        }
+        70..=72 => Command::ExtendJob { job, lease_ms: chance.one_of(&[None, Some(30_000), Some(400_000)]) },
         73..=76 => Command::PowerJob { job, power: chance.percent(50) },
         77..=82 => Command::ReportBoard { board: board(machines, chance), reason: "hot".into() },
         83..=88 => {
