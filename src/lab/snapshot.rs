@@ -230,7 +230,7 @@ impl Lab {
         }
         *self.jobs_in_state.entry(job.state).or_default() += 1;
         once(self.jobs.insert(id, job), || format!("job {id}"))?;
-        self.await_lease(id);
+        self.schedule_lease(id);
         Ok(())
     }
 

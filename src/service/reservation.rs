@@ -54,11 +54,25 @@ const ANY_KIND: Arg = Arg::with(
 const LOOK_ERRORS: &[Code] =
     &[Code::BAD_ARGUMENT, Code::MACHINE_UNKNOWN, Code::IMPOSSIBLE, Code::KIND_UNKNOWN, Code::TEXT_TOO_LONG];
 
-/// The errors of a function that reserves.
-const RESERVE_ERRORS: &[Code] = &[
+/// The errors of a function that reserves by name.
+const NAMED_ERRORS: &[Code] = &[
     Code::BAD_ARGUMENT,
     Code::MACHINE_UNKNOWN,
     Code::BOARD_UNKNOWN,
+    Code::IMPOSSIBLE,
+    Code::KIND_UNKNOWN,
+    Code::NOT_AVAILABLE,
+    Code::DRAINING,
+    Code::NOT_KEPT,
+    Code::TOO_MANY_JOBS,
+    Code::TOO_MANY_OWN_JOBS,
+    Code::TEXT_TOO_LONG,
+];
+
+/// The errors of a function that reserves whatever there is.
+const RESERVE_ERRORS: &[Code] = &[
+    Code::BAD_ARGUMENT,
+    Code::MACHINE_UNKNOWN,
     Code::IMPOSSIBLE,
     Code::KIND_UNKNOWN,
     Code::NOT_AVAILABLE,
@@ -132,7 +146,7 @@ pub static FUNCTIONS: &[Function] = &[
         args: &[SERIALS, NAME, KIND, KIND_ARGS, MACHINE],
         result: "[RESERVED]",
         role: Role::User,
-        errors: RESERVE_ERRORS,
+        errors: NAMED_ERRORS,
         example: r#"{"serials": ["devices-3"], "kind": "variance", "args": {"send_waveform": true}}"#,
         plan: |args, asker| {
             let serials = args.need("serials", Arguments::names)?;
@@ -211,7 +225,7 @@ pub static FUNCTIONS: &[Function] = &[
         args: &[SERIALS],
         result: "[str]",
         role: Role::User,
-        errors: &[Code::BAD_ARGUMENT, Code::BOARD_UNKNOWN, Code::TEXT_TOO_LONG],
+        errors: &[Code::BAD_ARGUMENT, Code::BOARD_UNKNOWN],
         example: r#"{"serials": ["devices-1"]}"#,
         plan: |args, _| {
             let serials = once_each(args.need("serials", Arguments::names)?);
@@ -232,7 +246,7 @@ pub static FUNCTIONS: &[Function] = &[
         args: &[SERIALS],
         result: "[str]",
         role: Role::Operator,
-        errors: &[Code::BAD_ARGUMENT, Code::BOARD_UNKNOWN, Code::NOT_KEPT, Code::TEXT_TOO_LONG],
+        errors: &[Code::BAD_ARGUMENT, Code::BOARD_UNKNOWN, Code::NOT_KEPT],
         example: r#"{"serials": ["devices-3"]}"#,
         plan: |args, _| {
             Ok(devices(Command::RenewBoards { serials: args.need("serials", Arguments::names)? }))

@@ -62,7 +62,7 @@ impl Lab {
             warned: None,
         });
         job.remember(at, JobEvent::Granted { grant, machine: machine.clone(), boards: boards.len() });
-        self.await_lease(id);
+        self.schedule_lease(id);
         self.queue.leave(place);
         self.queue.granted(place, number, boards);
         self.open_switch(id, true, at);
@@ -151,7 +151,7 @@ impl Lab {
 
     /// Takes the boards of a job back; the order, where there is one, cleans them.
     fn return_boards(&mut self, id: JobId, order: Option<OrderId>, at: Moment) {
-        self.forget_lease(id);
+        self.unschedule_lease(id);
         let Some(job) = self.jobs.get(&id) else { return };
         let Some(loan) = job.live_loan() else { return };
         self.job_of_grant.remove(&loan.grant);

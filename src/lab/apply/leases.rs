@@ -27,22 +27,22 @@ impl Lab {
 
     /// Changes what the lease of a job hangs on, and with it when it is due.
     pub(in crate::lab) fn change_lease(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
-        self.forget_lease(id);
+        self.unschedule_lease(id);
         if let Some(job) = self.jobs.get_mut(&id) {
             change(job);
         }
-        self.await_lease(id);
+        self.schedule_lease(id);
     }
 
     /// The end of a job's lease, and the next warning before it, are due.
-    pub(in crate::lab) fn await_lease(&mut self, id: JobId) {
+    pub(in crate::lab) fn schedule_lease(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         self.due.leases.extend(job.lease_ends_at().map(|at| (at, id)));
         self.due.warnings.extend(job.warns_at(self.options.warning).map(|at| (at, id)));
     }
 
     /// They are not due any more.
-    pub(super) fn forget_lease(&mut self, id: JobId) {
+    pub(super) fn unschedule_lease(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let (ends_at, warns_at) = (job.lease_ends_at(), job.warns_at(self.options.warning));
         if let Some(at) = ends_at {
