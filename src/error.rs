@@ -106,6 +106,7 @@ table! {
     BOARD_STATE = 1014, "The board cannot go from its state to the one asked for.";
     BOARD_FAILED = 1015, "The board's controller carried out the order and failed; the sentence has its reason.";
     BOARD_STALE = 1016, "The order is older than the board's present grant and was refused.";
+    NOT_AVAILABLE = 1017, "Boards that were to be reserved are not available at present: lent, on their way back, out of use, or kept for a job that waits. Nothing was reserved.";
     USER_UNKNOWN = 1020, "No user has this name.";
     USER_EXISTS = 1021, "A user of this name exists.";
     LAST_ADMIN = 1022, "It would leave the server without an administrator.";

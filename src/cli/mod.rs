@@ -15,6 +15,7 @@ mod call;
 mod context;
 mod create;
 pub mod exit;
+mod extend;
 mod history;
 mod host;
 mod jobs;
@@ -64,6 +65,8 @@ enum Command {
     List(jobs::ListArgs),
     /// Print all there is to know of a job, or of the server.
     Show(jobs::ShowArgs),
+    /// Let jobs keep their boards for longer than was agreed.
+    Extend(extend::ExtendArgs),
     /// Give jobs back.
     Release(jobs::ReleaseArgs),
     /// Switch the boards of a job on or off.
@@ -120,6 +123,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::Create(args) => create::create(context, args),
         Command::List(args) => jobs::list(context, args),
         Command::Show(args) => jobs::show(context, args),
+        Command::Extend(args) => extend::extend(context, args),
         Command::Release(args) => jobs::release(context, args),
         Command::Power(args) => jobs::power(context, args),
         Command::Explain(args) => jobs::explain(context, args),

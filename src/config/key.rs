@@ -96,6 +96,9 @@ pub const KEYS: &[Key] = &[
     restart("journal.snapshot_facts", count(100, 100_000_000)),
     restart("journal.history_days", count(0, 36_500)),
     key("restart.grace_s", seconds(0, YEAR_S)),
+    key("reservation.span_s", seconds(1, YEAR_S)),
+    key("reservation.warn_s", seconds(0, YEAR_S)),
+    key("reservation.warn_every_s", seconds(1, YEAR_S)),
     key("log.level", Kind::Word(LOG_LEVELS)),
     restart("log.format", Kind::Word(LOG_FORMATS)),
 ];

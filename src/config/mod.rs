@@ -75,6 +75,8 @@ pub struct Config {
     pub journal: Journal,
     /// How long after a start leases last at least.
     pub restart_grace_ms: u64,
+    /// `[reservation]`.
+    pub reservation: Reservation,
     /// What is logged.
     pub log: Log,
     /// The machines, in the order in which they are tried.
@@ -193,6 +195,17 @@ pub struct Journal {
     pub history_days: u64,
 }
 
+/// Boards of pools that are reserved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservation {
+    /// How long a reservation lasts, and how long from then on when it is extended.
+    pub span_ms: u64,
+    /// So long before the end its holder is told first.
+    pub warn_ms: u64,
+    /// And so often again.
+    pub warn_every_ms: u64,
+}
+
 /// What is logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -273,6 +286,11 @@ impl Config {
                 history_days: settings.number("journal.history_days"),
             },
             restart_grace_ms: settings.number("restart.grace_s"),
+            reservation: Reservation {
+                span_ms: settings.number("reservation.span_s"),
+                warn_ms: settings.number("reservation.warn_s"),
+                warn_every_ms: settings.number("reservation.warn_every_s"),
+            },
             log: Log {
                 level: settings.text("log.level").to_owned(),
                 format: if settings.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
@@ -297,6 +315,11 @@ impl Config {
             retest_after_ms: self.quarantine.retest_after_ms,
             reports_to_quarantine: self.quarantine.reports,
             restart_grace_ms: self.restart_grace_ms,
+            reservation_ms: self.reservation.span_ms,
+            warning: lab::job::Warning {
+                before_ms: self.reservation.warn_ms,
+                every_ms: self.reservation.warn_every_ms,
+            },
         }
     }
 

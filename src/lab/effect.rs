@@ -11,6 +11,8 @@ pub enum Effect {
     Order(Order),
     /// A job changed in a way its watchers want to hear of.
     JobChanged(JobId),
+    /// The lease of a reservation ends soon: its watchers are told.
+    LeaseEnding(JobId),
     /// Boards of a machine were lent or came back, or its shape or health changed.
     MachineChanged(MachineName),
 }

@@ -98,6 +98,10 @@ pub enum Event {
     JobPowering { job: JobId, order: OrderId, power: bool },
     /// A job lost its boards before it was ready and waits again at its old place; `order` cleans the boards.
     JobRequeued { job: JobId, order: Option<OrderId>, reason: Arc<str> },
+    /// The lease of a job's loan lasts until then.
+    LeaseExtended { job: JobId, until: Moment },
+    /// The holder of a reservation was told that its lease ends then.
+    LeaseEnding { job: JobId, ends_at: Moment },
     /// A job ended; `order` cleans its boards if it had any.
     JobDestroyed { job: JobId, order: Option<OrderId>, reason: Reason },
 

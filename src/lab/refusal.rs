@@ -26,6 +26,10 @@ pub enum Refusal {
     Impossible(String),
     /// Nobody prepares boards as this kind.
     KindUnknown { kind: Arc<str>, offered: Vec<Arc<str>> },
+    /// So many boards were to be reserved, and so many are available.
+    TooFewAvailable { asked: usize, available: usize },
+    /// A board that was to be reserved is not available; one sentence says why.
+    NotAvailable(String),
     /// The board cannot be brought from its state to that one.
     BoardState(String),
     /// No such user.
@@ -70,6 +74,7 @@ impl Refusal {
             Refusal::BoardUnknown(_) => Code::BOARD_UNKNOWN,
             Refusal::Impossible(_) => Code::IMPOSSIBLE,
             Refusal::KindUnknown { .. } => Code::KIND_UNKNOWN,
+            Refusal::TooFewAvailable { .. } | Refusal::NotAvailable(_) => Code::NOT_AVAILABLE,
             Refusal::BoardState(_) => Code::BOARD_STATE,
             Refusal::UserUnknown(_) => Code::USER_UNKNOWN,
             Refusal::UserExists(_) => Code::USER_EXISTS,
@@ -103,7 +108,10 @@ impl Refusal {
             Refusal::KindUnknown { kind, offered } => {
                 format!("no machine asked for prepares boards as '{kind}'; offered: {}", offered.join(", "))
             }
-            Refusal::BoardState(why) | Refusal::BadArgument(why) => why.clone(),
+            Refusal::TooFewAvailable { asked, available } => {
+                format!("{available} of {asked} boards are available; none was reserved")
+            }
+            Refusal::NotAvailable(why) | Refusal::BoardState(why) | Refusal::BadArgument(why) => why.clone(),
             Refusal::UserUnknown(user) => format!("no user is called '{user}'"),
             Refusal::UserExists(user) => format!("a user called '{user}' exists"),
             Refusal::LastAdmin(user) => format!("'{user}' is the last administrator; make another one first"),

@@ -146,7 +146,7 @@ impl Conversation {
         let pending = watcher.take();
         let config = self.house.config();
         let envelope = self.envelope(&self.last_session, None, &config);
-        quick::push_notices(&envelope, &pending, out);
+        quick::push_notices(&self.house, &envelope, &pending, out);
     }
 
     /// Takes in an answer that took time.
@@ -412,6 +412,7 @@ impl Conversation {
         let what = match what {
             Watched::Job(job) => super::herald::Watch::Job(job),
             Watched::Machine(machine) => super::herald::Watch::Machine(machine),
+            Watched::Available => super::herald::Watch::Available,
         };
         if !on {
             if let Some(watcher) = &self.watcher {

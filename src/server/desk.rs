@@ -17,6 +17,7 @@ use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
 use crate::lab::fact::{Event, Fact, JobId, SessionKey};
 use crate::lab::job::JobState;
+use crate::lab::view::{Query, Reservable, View};
 use crate::session::{Session, SessionId, Sessions};
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
@@ -327,11 +328,19 @@ impl Desk {
 
     /// Lets everybody know what a round came to.
     fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
-        if !done.facts.is_empty() {
+        let wrote = !done.facts.is_empty();
+        if wrote {
             self.counter.show(&done.facts);
             self.tell_counts();
         }
         self.react(done.effects);
+        if wrote && self.counter.herald.is_available_watched() {
+            let (machine, kind, now) = (None, None, self.clock.now());
+            let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
+            if let Ok(View::Available(count)) = seen {
+                self.counter.herald.tell_available(count);
+            }
+        }
         for (answer, answers) in done.answers {
             // Whoever has gone meanwhile does not want the answer; the facts stand.
             let _ = answer.send(answers);
@@ -347,16 +356,20 @@ impl Desk {
     }
 
     fn react(&self, effects: Vec<Effect>) {
-        let (mut jobs, mut machines) = (BTreeSet::new(), BTreeSet::new());
+        let (mut jobs, mut machines, mut ending) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for effect in effects {
             match effect {
                 Effect::Order(order) => self.hardware.order(order),
                 Effect::JobChanged(job) => drop(jobs.insert(job.0)),
+                Effect::LeaseEnding(job) => drop(ending.insert(job.0)),
                 Effect::MachineChanged(machine) => drop(machines.insert(machine)),
             }
         }
         if !jobs.is_empty() || !machines.is_empty() {
             self.counter.herald.tell(&jobs, &machines);
+        }
+        if !ending.is_empty() {
+            self.counter.herald.tell_ending(&ending);
         }
     }
 

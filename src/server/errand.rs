@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::controller::Reading;
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
-use crate::lab::command::Command;
+use crate::lab::command::{Command, Consult};
 use crate::lab::fact::{JobId, SessionEnd, SessionKey};
 use crate::lab::job::JobState;
-use crate::lab::view::{Query, View};
+use crate::lab::view::{BoardAddress, Query, View};
 use crate::service::plan::{Came, Heard, SessionName};
 use crate::service::{Asker, Outcome, Plan, Planned};
 use crate::session::Session;
@@ -155,9 +155,11 @@ async fn prepare(
             }
             Err(fault) => Left::Came(Err(fault)),
         },
-        slow @ (Plan::Wait { .. } | Plan::Past(_) | Plan::Consult { .. } | Plan::ReloadConfig) => {
-            Left::Slow(slow)
-        }
+        slow @ (Plan::Wait { .. }
+        | Plan::Past(_)
+        | Plan::Consult { .. }
+        | Plan::ConsultAll { .. }
+        | Plan::ReloadConfig) => Left::Slow(slow),
         // Watching was begun by the connection.
         Plan::Watch(_) => Left::Came(Ok(Outcome::Nothing)),
         _ => Left::Came(quick::carry_out(house, Planned { mentions: None, ..planned }, asker)),
@@ -216,12 +218,28 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
                 Reading::Said(words) => Heard::Said(words),
             }))
         }
+        Either::Right(Plan::ConsultAll { serials, what }) => consult_all(house, serials, what, asker).await,
         Either::Right(_) => {
             // Whoever ordered it may hang up meanwhile; it is done wholly all the same.
             let house = house.clone();
             task::spawn(async move { reload::reload(&house).await }).await.map(Outcome::Changed)
         }
     }
+}
+
+/// Puts a question to several boards, or to none if it may not be put to all. Those that fail are left out of the answer.
+async fn consult_all(house: &Arc<House>, serials: Vec<Arc<str>>, what: Consult, asker: &Asker<'_>) -> Came {
+    let allowed = house.counter.see(|lab| {
+        let address = |serial: &Arc<str>| BoardAddress::Serial { machine: None, serial: serial.clone() };
+        serials
+            .iter()
+            .map(|serial| lab.consult(&asker.caller, &address(serial)))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let allowed = allowed.map_err(|refusal| refusal.fault())?;
+    let asked = join_all(allowed.into_iter().map(|at| house.hardware.consult(at, what.clone()))).await;
+    let obeyed = serials.into_iter().zip(asked).filter(|(_, said)| said.is_ok());
+    Ok(Outcome::Obeyed(obeyed.map(|(serial, _)| serial).collect()))
 }
 
 /// What happened to a job, from wherever all of it is known; what the lab remembers if the journal knows no more.

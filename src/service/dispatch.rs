@@ -87,7 +87,9 @@ fn mentioned(plan: &Plan) -> Option<JobId> {
         Plan::Mention(job)
         | Plan::Wait { job, .. }
         | Plan::Ask(Ask::Query(Query::JobState(job) | Query::JobMachine(job)))
-        | Plan::Ask(Ask::Command(Command::PowerJob { job, .. })) => Some(*job),
+        | Plan::Ask(Ask::Command(Command::PowerJob { job, .. } | Command::ExtendJob { job, .. })) => {
+            Some(*job)
+        }
         _ => None,
     }
 }

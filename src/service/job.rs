@@ -7,6 +7,7 @@ use super::{Arg, ArgType, Arguments, Function, Outcome};
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::Command;
+use crate::lab::fact::Event;
 use crate::lab::job::{JOB_TEXT_BYTES_MAX, JobSpec, JobState, Want};
 use crate::lab::view::{JobFilter, Query, View};
 use crate::user::Role;
@@ -255,6 +256,49 @@ pub static FUNCTIONS: &[Function] = &[
         null_for: &[],
     },
     Function {
+        name: "extend_job",
+        service: "job",
+        doc: "Lets the lease of a job last so long from now, and answers when it ends then (Unix seconds); it never \
+             ends earlier than before. Below operator not longer than was agreed when the job was created, and \
+             not while a job that was created before it waits for its boards (1017).",
+        args: &[
+            JOB_ID,
+            Arg::with(
+                "lease",
+                ArgType::Seconds(SECONDS_MAX),
+                "null",
+                "So many seconds from now; null means as many as were agreed.",
+            ),
+        ],
+        result: "num",
+        role: Role::User,
+        errors: &[
+            Code::BAD_ARGUMENT,
+            Code::JOB_UNKNOWN,
+            Code::JOB_OVER,
+            Code::JOB_WITHOUT_BOARDS,
+            Code::NOT_AVAILABLE,
+            Code::NOT_KEPT,
+        ],
+        example: r#"{"job_id": 4, "lease": 600.0}"#,
+        plan: |args, _| {
+            let job = args.need("job_id", Arguments::job)?;
+            let lease_ms = args.seconds_ms("lease")?;
+            Ok(Plan::Ask(Ask::Command(Command::ExtendJob { job, lease_ms })))
+        },
+        answer: |outcome, _, out| match outcome {
+            Outcome::Reply(Reply::Done(facts)) => {
+                let until = facts.iter().find_map(|fact| match fact.event {
+                    Event::LeaseExtended { until, .. } => Some(until.unix_s()),
+                    _ => None,
+                });
+                shape::write(out, &until.ok_or_else(shape::unexpected)?)
+            }
+            _ => Err(shape::unexpected()),
+        },
+        null_for: &[],
+    },
+    Function {
         name: "list_jobs",
         service: "job",
         doc: "Jobs, the oldest first: all that live, or those of a state, an owner, a machine. Ended \
@@ -366,6 +410,7 @@ fn plan_create_job(args: &Arguments<'_>, asker: &Asker<'_>) -> Result<Plan, Faul
         priority: args.int("priority")?.and_then(|priority| i32::try_from(priority).ok()).unwrap_or(0),
         note: args.shared("note")?.unwrap_or_default(),
         echo: "".into(),
+        reserved: false,
     };
     Ok(Plan::Ask(Ask::Command(Command::CreateJob(spec))))
 }

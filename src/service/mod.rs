@@ -3,7 +3,7 @@
 //! Reading order: this file (what a function is, and the list of them all), `plan` (what a call comes to,
 //! and who calls), `arguments` (out of JSON, named and checked), one file for each service (`about`
 //! `machine` `job` `board`
-//! `notice` `user` `admin`: the functions themselves), `shape` (answers into JSON), `schema` (the little language that
+//! `reservation` `notice` `user` `admin`: the functions themselves), `shape` (answers into JSON), `schema` (the little language that
 //! says how answers look), `dispatch` (one call in, a plan out; what came of it in, bytes out) and
 //! `render` (documents and help made of the list).
 //!
@@ -23,6 +23,7 @@ mod nearest;
 pub mod notice;
 pub mod plan;
 pub mod render;
+pub mod reservation;
 pub mod schema;
 pub mod shape;
 pub mod user;
@@ -175,6 +176,11 @@ pub static SERVICES: &[Service] = &[
         functions: job::FUNCTIONS,
     },
     Service { name: "board", doc: "Single boards.", functions: board::FUNCTIONS },
+    Service {
+        name: "reservation",
+        doc: "Boards of pools that are lent at once or not at all, until a time that can be put off.",
+        functions: reservation::FUNCTIONS,
+    },
     Service { name: "notice", doc: "Being told of changes as they happen.", functions: notice::FUNCTIONS },
     Service { name: "user", doc: "Users and their sessions.", functions: user::FUNCTIONS },
     Service { name: "admin", doc: "Running the server.", functions: admin::FUNCTIONS },

@@ -31,6 +31,8 @@ pub struct Asker<'a> {
     pub opened: Moment,
     /// When it ends if it is not used again; none means never.
     pub expires: Option<Moment>,
+    /// The present.
+    pub now: Moment,
     /// The server as it is at the moment.
     pub door: Door<'a>,
 }
@@ -109,6 +111,13 @@ pub enum Plan {
         /// The question.
         what: Consult,
     },
+    /// Put a question to several boards at once, if it may be put to each of them. -> `Outcome::Obeyed`
+    ConsultAll {
+        /// The serials of the boards.
+        serials: Vec<Arc<str>>,
+        /// The question.
+        what: Consult,
+    },
     /// Hash a password, then ask the lab for `PasswordFor::command`. -> `Outcome::Reply`
     Hash {
         /// The password.
@@ -149,6 +158,8 @@ pub enum Watched {
     Job(Option<JobId>),
     /// A machine.
     Machine(Option<MachineName>),
+    /// How many boards can be reserved.
+    Available,
 }
 
 /// What a password is for that is being hashed.
@@ -213,6 +224,8 @@ pub enum Outcome {
     Reply(Reply),
     /// What a board said.
     Heard(Heard),
+    /// Serials of the boards that did as they were told.
+    Obeyed(Vec<Arc<str>>),
     /// Sessions, in the order in which they are listed.
     Sessions(Vec<Arc<Session>>),
     /// What a new configuration changed, a sentence each.

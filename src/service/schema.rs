@@ -76,8 +76,14 @@ pub static NAMED: &[Named] = &[
     Named {
         name: "EVENT",
         doc: "What happened to a job.",
-        shape: "\"queued\"|\"granted\"|\"ready\"|\"powering\"|\"requeued\"|\"board_failed\"|\
+        shape: "\"queued\"|\"granted\"|\"ready\"|\"powering\"|\"extended\"|\"requeued\"|\"board_failed\"|\
              \"destroyed\"",
+    },
+    Named {
+        name: "RESERVED",
+        doc: "A board that is reserved: the job it is lent to, and until when (Unix seconds). url: where the \
+             board's agent answers, if it has one.",
+        shape: "{serial:str, job_id:int, owner:str, machine:str, kind:str, url:str|null, ends_at:num}",
     },
     Named {
         name: "JOB",

@@ -13,6 +13,7 @@ mod house;
 mod journal_cli;
 mod life;
 mod program;
+mod reservations;
 mod restart;
 mod run;
 mod scripts;

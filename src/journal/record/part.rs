@@ -336,6 +336,14 @@ pub struct Asked {
     /// Left out when it is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     echo: Option<Text>,
+    /// Left out when it is not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    reserved: bool,
+}
+
+/// Whether a word is left out.
+fn is_false(word: &bool) -> bool {
+    !*word
 }
 
 impl From<&JobSpec> for Asked {
@@ -357,6 +365,7 @@ impl From<&JobSpec> for Asked {
             priority: spec.priority,
             note: (&spec.note).into(),
             echo: Some(&spec.echo).filter(|echo| !echo.is_empty()).map(Text::from),
+            reserved: spec.reserved,
         }
     }
 }
@@ -380,6 +389,7 @@ impl From<Asked> for JobSpec {
             priority: asked.priority,
             note: asked.note.0,
             echo: asked.echo.map_or_else(|| "".into(), |echo| echo.0),
+            reserved: asked.reserved,
         }
     }
 }
@@ -396,11 +406,6 @@ pub struct Made {
     order_ms_max: u64,
     #[serde(default, skip_serializing_if = "is_false")]
     agents: bool,
-}
-
-/// Whether a flag can be left out.
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// The two shapes of machines.

@@ -184,6 +184,31 @@ impl JobRequeued {
     }
 }
 
+/// A job, and until when its lease lasts.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    job: u64,
+    until: u64,
+}
+
+impl Lease {
+    /// What is kept of the event.
+    pub fn of(job: JobId, until: Moment) -> Lease {
+        Lease { job: job.0, until: until.0 }
+    }
+
+    /// It lasts longer than before.
+    pub fn extended(self) -> Event {
+        Event::LeaseExtended { job: JobId(self.job), until: Moment(self.until) }
+    }
+
+    /// Its holder was told that it ends.
+    pub fn ending(self) -> Event {
+        Event::LeaseEnding { job: JobId(self.job), ends_at: Moment(self.until) }
+    }
+}
+
 /// `Event::JobDestroyed`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

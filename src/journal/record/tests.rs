@@ -50,6 +50,8 @@ variants! {
     JobPowering { job: job(), order: order(), power: any::<bool>() }
     JobRequeued { job: job(), order: option::of(order()), reason: text() }
     JobDestroyed { job: job(), order: option::of(order()), reason: reason() }
+    LeaseExtended { job: job(), until: moment() }
+    LeaseEnding { job: job(), ends_at: moment() }
     OrderAnswered { order: order(), obeyed: boards(), failed: vec((board(), text()), 0..4) }
     OrderOverdue { order: order() }
     BoardsCleaned { order: order(), machine: text(), boards: boards(), free_at: moment() }
@@ -177,12 +179,13 @@ fn job_spec() -> impl Strategy<Value = JobSpec> {
         priority: any::<i32>(),
     });
     let texts = (text(), option::of(text()), btree_set(text(), 0..4), option::of(text()), text(), text());
-    let asked = (want(), text(), text());
+    let asked = (want(), text(), text(), any::<bool>());
     (asked, limits, texts).prop_map(
-        |((want, by, echo), limits, (owner, machine, tags, kind, kind_args, note))| JobSpec {
+        |((want, by, echo, reserved), limits, (owner, machine, tags, kind, kind_args, note))| JobSpec {
             owner,
             by,
             echo,
+            reserved,
             want,
             machine,
             tags,
@@ -517,6 +520,9 @@ fn golden_facts() -> Vec<Fact> {
         Event::MachineAdded { spec: Arc::new(golden_agents()), position: 3 },
         Event::BoardsAnnounced { machine: text("burners"), serials: [text("b-0"), text("b.1")].into() },
         Event::BoardOffline { board, reason: text("worker w fell silent") },
+        Event::JobQueued { job: JobId(20), spec: Arc::new(golden_reservation()) },
+        Event::LeaseExtended { job: JobId(20), until: Moment(1_790_003_600_000) },
+        Event::LeaseEnding { job: JobId(20), ends_at: Moment(1_790_003_600_000) },
     ];
     events.into_iter().zip(1_790_000_000_123..).map(|(event, at)| Fact { at: Moment(at), event }).collect()
 }
@@ -525,6 +531,14 @@ fn golden_facts() -> Vec<Fact> {
 fn golden_job_of_a_door() -> JobSpec {
     let echo = r#"{"args":[3],"kwargs":{"tags":null}}"#.into();
     JobSpec { by: "/spalloc".into(), echo, ..JobSpec::new("somebody else", Want::Boards(3)) }
+}
+
+/// A board of a pool that was reserved.
+fn golden_reservation() -> JobSpec {
+    let want = Want::Serials(vec!["devices-0".into()]);
+    let (tags, kind) = (BTreeSet::new(), Some("variance".into()));
+    let (keepalive_ms, lease_ms) = (None, Some(3_600_000));
+    JobSpec { tags, kind, keepalive_ms, lease_ms, reserved: true, ..JobSpec::new("ada", want) }
 }
 
 /// A torus with everything a torus can have, its boards placed by a table.

@@ -135,7 +135,8 @@ impl Lab {
         let at = board.map_or_else(String::new, |board| machine.spec.board_text(board));
         let reason: Arc<str> = format!("{at}: {reason}").into();
         let ready_once = job.loan.as_ref().is_some_and(|loan| loan.was_ready);
-        if ready_once || job.state != JobState::Power || job.attempts + 1 >= self.options.grant_attempts_max {
+        let others = !ready_once && !job.spec.reserved && job.state == JobState::Power;
+        if !others || job.attempts + 1 >= self.options.grant_attempts_max {
             return self.destroyed(job, Reason::BoardsFailed(reason));
         }
         Event::JobRequeued { job: job.id, order: self.cleaning_order(job), reason }

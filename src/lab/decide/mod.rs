@@ -1,12 +1,15 @@
 //! Wishes into facts, or a refusal. Nothing here writes.
 //!
 //! Here is who decides what, and what all share: who may, and which board is meant. The files beside have one kind of
-//! wish each: `jobs`, `boards` (with what hardware answers), `agents` that come and go, `machines`, `users` with their sessions and the service.
+//! wish each: `jobs`, `leases`, `reservations`, `boards` (with what hardware answers), `agents` that come and go, `machines`,
+//! `users` with their sessions and the service.
 
 mod agents;
 mod boards;
 mod jobs;
+mod leases;
 mod machines;
+mod reservations;
 mod users;
 
 use super::Lab;
@@ -37,6 +40,13 @@ impl Lab {
             Command::CreateJobAnyway(spec) => self.create_job_anyway(caller, spec),
             Command::PowerJob { job, power } => self.power_job(caller, *job, *power),
             Command::DestroyJob { job, reason } => self.destroy_job(caller, *job, reason),
+            Command::ExtendJob { job, lease_ms } => self.extend_job(now, caller, *job, *lease_ms),
+            Command::Reserve(reservation) => self.reserve(now, caller, reservation),
+            Command::ExtendReserved { owner, serials } => {
+                self.extend_reserved(now, caller, owner, serials.as_deref())
+            }
+            Command::EndReserved { owner, serials } => self.end_reserved(caller, owner, serials.as_deref()),
+            Command::RenewBoards { serials } => self.renew_boards(now, caller, serials),
             Command::ReportBoard { board, reason } => self.report_board(caller, board, reason),
             Command::MarkBoard { board, mark, reason } => self.mark_board(caller, board, *mark, reason),
             Command::RetestBoard { board } => self.retest_board(caller, board),

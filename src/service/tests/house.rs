@@ -7,7 +7,7 @@ use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command, Consult};
 use crate::lab::fact::{Fact, OrderId, SessionEnd, SessionKey};
 use crate::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
-use crate::lab::view::Query;
+use crate::lab::view::{BoardAddress, Query, View};
 use crate::lab::{Lab, Options};
 use crate::service::plan::{Heard, JournalCounts};
 use crate::service::{Asker, Door, Outcome, Plan, Planned, dispatch, plan, write_answer};
@@ -155,6 +155,7 @@ impl House {
             session: SessionId::from_bits(bits),
             client: "test",
             opened: Moment(1_000_000),
+            now: self.now,
             expires: (role != Role::Admin).then_some(Moment(4_600_000)),
             door: Door {
                 name: "berth",
@@ -194,6 +195,12 @@ impl House {
             Plan::Ready(bytes) => Outcome::Ready(bytes),
             Plan::Ask(Ask::Query(query)) => self.look(&query)?,
             Plan::Ask(Ask::Command(command)) => Outcome::Reply(Reply::Done(self.carry(caller, &command)?)),
+            Plan::Ask(Ask::Devices(command)) => {
+                let facts = self.lab.decide(self.now, caller, &command).map_err(|refusal| refusal.fault())?;
+                let devices = self.lab.devices_in(&facts);
+                self.carry(caller, &command)?;
+                Outcome::Reply(Reply::Seen(View::Changed(devices)))
+            }
             Plan::AskThenSee(command, query) => {
                 self.carry(caller, &command)?;
                 self.look(&query)?
@@ -208,6 +215,13 @@ impl House {
             Plan::Consult { address, what } => {
                 self.lab.consult(caller, &address).map_err(|refusal| refusal.fault())?;
                 Outcome::Heard(heard(what))
+            }
+            Plan::ConsultAll { serials, .. } => {
+                for serial in &serials {
+                    let address = BoardAddress::Serial { machine: None, serial: serial.clone() };
+                    self.lab.consult(caller, &address).map_err(|refusal| refusal.fault())?;
+                }
+                Outcome::Obeyed(serials)
             }
             Plan::Hash { then, .. } => {
                 Outcome::Reply(Reply::Done(self.carry(caller, &then.command(Phc::dummy()))?))

@@ -22,33 +22,33 @@ struct Row {
 }
 
 /// Calls of one function.
-struct Rows {
+pub struct Rows {
     name: &'static str,
     rows: Vec<Row>,
 }
 
 impl Rows {
-    fn of(name: &'static str) -> Rows {
+    pub fn of(name: &'static str) -> Rows {
         Rows { name, rows: Vec::new() }
     }
 
-    fn row(mut self, who: &'static str, args: &str, refused: Option<Code>, house: fn() -> House) -> Rows {
+    pub fn row(mut self, who: &'static str, args: &str, refused: Option<Code>, house: fn() -> House) -> Rows {
         self.rows.push(Row { name: self.name, who, args: args.to_owned(), refused, house });
         self
     }
 
     /// These are answered.
-    fn good(self, who: &'static str, calls: &[&str]) -> Rows {
+    pub fn good(self, who: &'static str, calls: &[&str]) -> Rows {
         calls.iter().fold(self, |rows, args| rows.row(who, args, None, House::new))
     }
 
     /// These are refused.
-    fn bad(self, who: &'static str, code: Code, calls: &[&str]) -> Rows {
+    pub fn bad(self, who: &'static str, code: Code, calls: &[&str]) -> Rows {
         calls.iter().fold(self, |rows, args| rows.row(who, args, Some(code), House::new))
     }
 
     /// This one is refused in a lab like that.
-    fn bad_in(self, house: fn() -> House, who: &'static str, code: Code, args: &str) -> Rows {
+    pub fn bad_in(self, house: fn() -> House, who: &'static str, code: Code, args: &str) -> Rows {
         self.row(who, args, Some(code), house)
     }
 }
@@ -86,7 +86,7 @@ fn impatient() -> House {
 }
 
 /// A text that is longer than any text may be.
-fn long(before: &str, bytes: usize, after: &str) -> String {
+pub fn long(before: &str, bytes: usize, after: &str) -> String {
     format!("{before}{}{after}", "x".repeat(bytes))
 }
 
@@ -510,7 +510,16 @@ fn notice() -> Vec<Rows> {
             .bad("guest", C::TEXT_TOO_LONG, &[&long(r#"{"machine": ""#, 257, r#""}"#)])
             .bad("guest", C::INVALID_MESSAGE, &[r#"{"name": "m"}"#])
     };
-    vec![job("notify_job"), job("no_notify_job"), machine("notify_machine"), machine("no_notify_machine")]
+    let devices =
+        |name| Rows::of(name).good("guest", &["{}"]).bad("guest", C::INVALID_MESSAGE, &[r#"{"amount": 1}"#]);
+    vec![
+        job("notify_job"),
+        job("no_notify_job"),
+        machine("notify_machine"),
+        machine("no_notify_machine"),
+        devices("notify_devices"),
+        devices("no_notify_devices"),
+    ]
 }
 
 fn users() -> Vec<Rows> {
@@ -680,6 +689,7 @@ fn rows() -> Vec<Row> {
         job_changes(),
         job_questions(),
         board(),
+        super::reservation::rows(),
         notice(),
         users(),
         admin(),

@@ -11,7 +11,7 @@
 //! - `note J`: a sign of life; `wait 61s`: time passes, deadline by deadline.
 //! - `restart`: all facts into a new lab, which must answer every question as the old one does, and so must one made
 //!   of its pieces; `restart 90s` when the server was away so long.
-//! - `list`, `ended`, `job J`, `explain J`, `history J`, `boards`, `status`, `users`: questions.
+//! - `list`, `ended`, `job J`, `explain J`, `history J`, `boards`, `available`, `devices`, `status`, `users`: questions.
 
 use super::telling::{self, START};
 use super::words::{self, Options, number};
@@ -22,7 +22,7 @@ use berth::lab::effect::{Action, Effect, Order};
 use berth::lab::fact::{Fact, JobId, OrderId};
 use berth::lab::job::JobState;
 use berth::lab::machine::MachineSpec;
-use berth::lab::view::{BoardFilter, JobFilter, Query};
+use berth::lab::view::{BoardFilter, JobFilter, Query, Reservable};
 use berth::lab::{self, Lab};
 use std::sync::Arc;
 
@@ -186,6 +186,9 @@ impl Bench {
         options.retest_after_ms = said.ms("retest").unwrap_or(options.retest_after_ms);
         options.reports_to_quarantine = said.number("reports").unwrap_or(options.reports_to_quarantine);
         options.restart_grace_ms = said.ms("grace").unwrap_or(options.restart_grace_ms);
+        options.reservation_ms = said.ms("span").unwrap_or(options.reservation_ms);
+        options.warning.before_ms = said.ms("warn").unwrap_or(options.warning.before_ms);
+        options.warning.every_ms = said.ms("every").unwrap_or(options.warning.every_ms);
         said.end();
         self.lab.set_options(options.clone());
     }
@@ -265,6 +268,13 @@ impl Bench {
         }
     }
 
+    fn reservable(&self, words: &[&str]) -> Reservable {
+        let mut said = Options::of(words);
+        let (machine, kind) = (said.take("machine").map(Arc::from), said.take("kind").map(Arc::from));
+        said.end();
+        Reservable { machine, kind, now: self.now }
+    }
+
     fn ask(&mut self, question: &[&str]) {
         let query = match question {
             ["list"] => Query::Jobs(JobFilter::default()),
@@ -272,11 +282,19 @@ impl Bench {
             ["job", job] => Query::Job(JobId(number(job))),
             ["explain", job] => Query::Explain(JobId(number(job))),
             ["history", job] => Query::JobHistory(JobId(number(job))),
+            ["available", rest @ ..] => Query::Available(self.reservable(rest)),
+            ["devices", rest @ ..] => Query::Devices(self.reservable(rest)),
             ["boards"] => Query::Boards(BoardFilter::default()),
             ["status"] => Query::Status,
             ["users"] => Query::Users,
             other => panic!("not understood: {other:?}"),
         };
+        // Who only reads sees a lab that made no pass over its queue, and sees the same.
+        if let Query::Available(_) | Query::Devices(_) = query {
+            let mut told = Lab::new(self.options.clone());
+            self.kept.iter().for_each(|fact| told.apply(fact));
+            assert_eq!(format!("{:?}", told.see(&query)), format!("{:?}", self.lab.see(&query)));
+        }
         match self.lab.see(&query) {
             Ok(view) => self.said.extend(telling::view(&view)),
             Err(refusal) => self.said.push(telling::refusal(&refusal)),

@@ -5,7 +5,7 @@ use super::model::Session;
 use berth::allocator::BoardIndex;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
-use berth::lab::command::{Caller, Command};
+use berth::lab::command::{Caller, Command, Pick, Reservation};
 use berth::lab::fact::{JobId, Mark, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, Want};
 use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
@@ -41,7 +41,8 @@ pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance:
         0..=46 => Command::CreateJob(request(who, machines, chance)),
         47..=49 => Command::CreateJobAnyway(request(who, machines, chance)),
         50..=69 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
-        70..=76 => Command::PowerJob { job, power: chance.percent(50) },
+        70..=72 => Command::ExtendJob { job, lease_ms: chance.one_of(&[None, Some(30_000), Some(400_000)]) },
+        73..=76 => Command::PowerJob { job, power: chance.percent(50) },
         77..=82 => Command::ReportBoard { board: board(machines, chance), reason: "hot".into() },
         83..=88 => {
             let mark = chance.one_of(&[Mark::Free, Mark::Free, Mark::Maintenance, Mark::Dead]);
@@ -69,6 +70,29 @@ pub fn agent(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Option<Comma
             }
         }
     })
+}
+
+/// A wish about reservations.
+pub fn reservation_wish(who: &Caller, machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Command {
+    let other = chance.percent(10);
+    let owner: Arc<str> = if other { chance.one_of(&NAMES).0.into() } else { who.user.as_str().into() };
+    let count = chance.within(0, 3);
+    let serials: Vec<Arc<str>> = (0..count).map(|_| chance.below(7).to_string().into()).collect();
+    let some = chance.percent(60).then(|| serials.clone());
+    match chance.below(10) {
+        0..=5 => {
+            let pick = match chance.percent(60) {
+                true => Pick::Any(chance.below(4) as u32),
+                false => Pick::Serials(serials),
+            };
+            let machine = chance.pick(machines).filter(|_| count == 1).map(|machine| machine.name.clone());
+            let kind = chance.one_of(&["spinnaker", "burn"]).into();
+            Command::Reserve(Reservation { owner, pick, machine, kind, kind_args: "".into() })
+        }
+        6..=7 => Command::ExtendReserved { owner, serials: some },
+        8 => Command::EndReserved { owner, serials: some },
+        _ => Command::RenewBoards { serials },
+    }
 }
 
 /// A wish about users, sessions or the service.
