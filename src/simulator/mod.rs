@@ -7,6 +7,7 @@
 //! Deliberately not here: what neurons compute. A chip has memory, tags, a router's table and cores with states; nothing runs.
 
 pub mod frame;
+pub mod chips;
 
 use std::net::SocketAddrV4;
 
