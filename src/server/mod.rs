@@ -56,6 +56,7 @@ mod reload;
 mod signs;
 mod spalloc_door;
 mod supervisor;
+mod turns;
 
 pub use doors::Listeners;
 pub use house::{ConfigSource, End, LogLevel};

@@ -1,7 +1,7 @@
 //! What is done for a call on the spot: questions to the lab as last kept, signs of life, lists of sessions.
 
 use super::archive::Archive;
-use super::conversation::framed;
+use super::conversation::{Form, framed};
 use super::house::House;
 use crate::config::Config;
 use crate::error::{Code, Fault};
@@ -167,14 +167,14 @@ fn is_zero(lost: &u64) -> bool {
 }
 
 /// Appends an event for the jobs and one for the machines that changed.
-pub fn push_notices(envelope: &Envelope<'_>, pending: &Pending, out: &mut Vec<u8>) {
+pub fn push_notices(form: Form, envelope: &Envelope<'_>, pending: &Pending, out: &mut Vec<u8>) {
     if !pending.jobs.is_empty() || pending.lost > 0 {
         let data = JobsChanged { jobs_changed: &pending.jobs, lost: pending.lost };
-        framed(out, |text| envelope.push_event(text, "jobs_changed", &data));
+        framed(form, out, |text| envelope.push_event(text, "jobs_changed", &data));
     }
     if !pending.machines.is_empty() {
         let names: Vec<&str> = pending.machines.iter().map(|name| &**name).collect();
         let data = MachinesChanged { machines_changed: &names };
-        framed(out, |text| envelope.push_event(text, "machines_changed", &data));
+        framed(form, out, |text| envelope.push_event(text, "machines_changed", &data));
     }
 }
