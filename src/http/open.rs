@@ -4,6 +4,7 @@ use super::house::House;
 use super::patience::Patient;
 use super::router::{self, Arrival};
 use async_channel::{Receiver, Sender};
+use crate::error::Fault;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -39,6 +40,8 @@ pub struct Visitor {
     pub stream: std::net::TcpStream,
     /// Who is at the other end.
     pub peer: SocketAddr,
+    /// Why it is not served, if it is not.
+    pub refused: Option<Fault>,
     /// Kept until the connection is gone.
     pub pass: Pass,
 }
@@ -85,13 +88,17 @@ impl Drop for Web {
 async fn take_in(house: Arc<dyn House>, waiting: Receiver<Visitor>, closed: watch::Receiver<bool>) {
     let router = router::router(&house);
     while let Ok(visitor) = waiting.recv().await {
-        tokio::spawn(serve(house.clone(), router.clone(), visitor, closed.clone()));
+        let router = match &visitor.refused {
+            None => router.clone(),
+            Some(fault) => router::refusing(fault),
+        };
+        tokio::spawn(serve(house.clone(), router, visitor, closed.clone()));
     }
 }
 
 /// Serves one connection, one request after the other.
 async fn serve(house: Arc<dyn House>, router: Router, visitor: Visitor, mut closed: watch::Receiver<bool>) {
-    let Visitor { stream, peer, pass } = visitor;
+    let Visitor { stream, peer, refused, pass } = visitor;
     let (limits, local) = (house.limits(), stream.local_addr());
     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
     // A socket without it only answers later.
@@ -103,7 +110,8 @@ async fn serve(house: Arc<dyn House>, router: Router, visitor: Visitor, mut clos
         routes.call(request)
     });
     let io = TokioIo::new(Patient::new(stream, limits.stall_time_max, pass));
-    let connection = head_limits(limits.request_time_max).serve_connection(io, service).with_upgrades();
+    let mut http = head_limits(limits.request_time_max);
+    let connection = http.keep_alive(refused.is_none()).serve_connection(io, service).with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -2,10 +2,11 @@
 
 use super::house::House;
 use super::{api, events, pages, probes, socket, tell};
+use crate::error::Fault;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use std::net::SocketAddr;
@@ -44,6 +45,12 @@ pub fn router(house: &Arc<dyn House>) -> Router {
         .fallback(tell::not_found)
         .method_not_allowed_fallback(tell::wrong_method)
         .layer(from_fn(say_headers))
+}
+
+/// What somebody finds for whom there is no room.
+pub fn refusing(fault: &Fault) -> Router {
+    let text = fault.to_string();
+    Router::new().fallback(move || async move { tell::line(StatusCode::SERVICE_UNAVAILABLE, &text) })
 }
 
 async fn say_headers(request: Request, next: Next) -> Response {

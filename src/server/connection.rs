@@ -8,6 +8,7 @@
 use super::bell::Bell;
 use super::conversation::{Conversation, Form, Handled};
 use super::house::{House, Poke};
+use super::listener::DoorKind;
 use super::pipe::{Broken, LINGER_MS, OUT_BYTES_PAUSE, Pipe, READS_IN_A_ROW_MAX, with_buffer};
 use super::turns::Turns;
 use crate::clock::Moment;
@@ -414,6 +415,6 @@ async fn sleep(clock: crate::clock::Clock, until: Moment) {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.house.leave(self.number, self.conversation.peer().ip());
+        self.house.leave(DoorKind::Native, self.number, self.conversation.peer().ip());
     }
 }

@@ -39,7 +39,7 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
 }
 
 fn journal_counts(house: &House) -> JournalCounts {
-    let Counts { appends, facts, syncs, snapshots, expired } = house.counter.counts();
+    let Counts { appends, facts, syncs, snapshots, expired, .. } = house.counter.counts();
     JournalCounts { appends, facts, syncs, snapshots, expired }
 }
 
