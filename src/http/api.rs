@@ -34,7 +34,9 @@ async fn call(
         return refused;
     }
     match timeout(limits.request_time_max, gather(body, limits.body_bytes_max)).await {
-        Err(_) => tell::line(StatusCode::REQUEST_TIMEOUT, "the request took too long to come (limits.handshake_s)"),
+        Err(_) => {
+            tell::line(StatusCode::REQUEST_TIMEOUT, "the request took too long to come (limits.handshake_s)")
+        }
         Ok(Err(Cut::Broken)) => tell::line(StatusCode::BAD_REQUEST, "the request broke off"),
         Ok(Err(Cut::TooLarge)) => too_large(&limits),
         Ok(Ok(bytes)) => answer(house.consult(arrival.peer), bytes).await,

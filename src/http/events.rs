@@ -63,8 +63,12 @@ async fn open(
         let (mut sink, mut stream) = socket.split();
         let hello = timeout(limits.request_time_max, hello(&mut stream)).await;
         let begun = match hello {
-            Ok(Some(Hello { session, cursor })) => house.changes(&session, cursor.or(asked.cursor).as_deref()),
-            _ => Err(Fault::new(crate::error::Code::AUTH_REQUIRED, "the first message is {\"session\": ...}")),
+            Ok(Some(Hello { session, cursor })) => {
+                house.changes(&session, cursor.or(asked.cursor).as_deref())
+            }
+            _ => {
+                Err(Fault::new(crate::error::Code::AUTH_REQUIRED, "the first message is {\"session\": ...}"))
+            }
         };
         // The peer may be gone by now, which ends it as well.
         match begun {
@@ -143,13 +147,16 @@ async fn tell(
     }
     let cursor = changes.cursor();
     let beat = change.is_none();
-    say(sink, match change {
-        Some(Change::These { jobs, machines }) => {
-            json!({"jobs_changed": jobs, "machines_changed": machines, "cursor": cursor})
-        }
-        Some(Change::Reset) => json!({"reset": true, "cursor": cursor}),
-        None => json!({"heartbeat": true, "cursor": cursor}),
-    })
+    say(
+        sink,
+        match change {
+            Some(Change::These { jobs, machines }) => {
+                json!({"jobs_changed": jobs, "machines_changed": machines, "cursor": cursor})
+            }
+            Some(Change::Reset) => json!({"reset": true, "cursor": cursor}),
+            None => json!({"heartbeat": true, "cursor": cursor}),
+        },
+    )
     .await?;
     match beat {
         // Browsers answer a ping without asking the page, which is how we know that they are there.

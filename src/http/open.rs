@@ -3,8 +3,8 @@
 use super::house::House;
 use super::patience::Patient;
 use super::router::{self, Arrival};
-use async_channel::{Receiver, Sender};
 use crate::error::Fault;
+use async_channel::{Receiver, Sender};
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;

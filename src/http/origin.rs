@@ -20,7 +20,10 @@ pub fn refusal(headers: &HeaderMap, arrival: Arrival, limits: &Limits) -> Option
         return None;
     }
     tracing::info!(peer = %arrival.peer, ?origin, "refused: a page of an origin that may not speak with us (web.origins)");
-    Some(tell::line(StatusCode::FORBIDDEN, "pages of this origin may not speak with this server; web.origins lists those that may"))
+    Some(tell::line(
+        StatusCode::FORBIDDEN,
+        "pages of this origin may not speak with this server; web.origins lists those that may",
+    ))
 }
 
 /// Whether a page of this origin may speak with a server that it calls `host` and that was reached at `local`.

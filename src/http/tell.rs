@@ -21,5 +21,8 @@ pub async fn not_found() -> Response {
 
 /// It is there, but not for this method.
 pub async fn wrong_method() -> Response {
-    line(StatusCode::METHOD_NOT_ALLOWED, "this path does not have this method; the header Allow names those it has")
+    line(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not have this method; the header Allow names those it has",
+    )
 }

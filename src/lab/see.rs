@@ -1,6 +1,5 @@
 //! Questions into answers. Nothing here writes, and nothing here knows how an answer is spelled.
 
-use super::{Lab, Outstanding};
 use super::board::BoardState;
 use super::fact::{JobId, MachineName, OrderId};
 use super::job::{JOB_LOG_MAX, Job, JobSpec, JobState};
@@ -8,6 +7,7 @@ use super::machine::{DEAD_BY_CONFIGURATION, Machine, Physical, TriadsSpec};
 use super::queue::Place;
 use super::refusal::Refusal;
 use super::view::*;
+use super::{Lab, Outstanding};
 use crate::allocator::BoardIndex;
 use crate::allocator::geometry::Geometry;
 use crate::allocator::torus::{Chip, Torus, Triad};

@@ -146,7 +146,9 @@ impl Conversation {
     /// Says the first word.
     pub fn greet(&self, out: &mut Vec<u8>) {
         let greeting = self.house.greeting();
-        framed(self.form, out, |text| self.envelope("", None, &self.house.config()).push_data(text, &greeting));
+        framed(self.form, out, |text| {
+            self.envelope("", None, &self.house.config()).push_data(text, &greeting)
+        });
     }
 
     /// Refuses something that was no message.
@@ -320,7 +322,9 @@ impl Conversation {
         }
         tracing::info!(user = %session.user, command = command.word(), "ordered to end");
         let config = self.house.config();
-        framed(self.form, out, |text| self.envelope(&message.session, message.id, &config).push_command(text, command));
+        framed(self.form, out, |text| {
+            self.envelope(&message.session, message.id, &config).push_command(text, command)
+        });
         self.house.poke_all(Poke::Command(command), Some(self.number));
         let end = if command == envelope::Command::ServerRestart { End::Restart } else { End::Quit };
         self.house.begin_end(end);
@@ -454,7 +458,9 @@ impl Conversation {
     }
 
     fn refuse(&self, session: &str, id: Option<&RawValue>, fault: &Fault, out: &mut Vec<u8>) {
-        framed(self.form, out, |text| self.envelope(session, id, &self.house.config()).push_error(text, fault));
+        framed(self.form, out, |text| {
+            self.envelope(session, id, &self.house.config()).push_error(text, fault)
+        });
     }
 
     fn envelope<'a>(&self, session: &'a str, id: Option<&'a RawValue>, config: &'a Config) -> Envelope<'a> {

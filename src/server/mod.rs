@@ -185,7 +185,9 @@ impl Server {
         let (data_dir, address) = (data_dir?, self.native_address()?);
         // Without it commands on this host must log in; that is no reason to close the doors to everybody.
         LocalAccess::open(&self.house, &data_dir, address)
-            .inspect_err(|error| tracing::warn!(%error, "no access for those who may read the data directory"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "no access for those who may read the data directory"),
+            )
             .ok()
     }
 
@@ -242,7 +244,8 @@ impl Server {
             DoorKind::Spalloc => Door::Spalloc,
             DoorKind::Web => {
                 let web = Web::open(Arc::new(WebDoor(self.house.clone())));
-                let web = web.map_err(|error| ServerError(format!("the web door does not start: {error}")))?;
+                let web =
+                    web.map_err(|error| ServerError(format!("the web door does not start: {error}")))?;
                 Door::Web(self.web.insert(web).entrance())
             }
         })

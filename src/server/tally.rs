@@ -74,12 +74,24 @@ impl Tally {
         let registry = &mut self.registry;
         registry.register("jobs_queued", "Requests taken into the queue", self.queued.clone());
         registry.register("grants", "Times a job was lent boards", self.granted.clone());
-        registry.register("jobs_requeued", "Times a job lost its boards before they were ready", self.requeued.clone());
+        registry.register(
+            "jobs_requeued",
+            "Times a job lost its boards before they were ready",
+            self.requeued.clone(),
+        );
         registry.register("jobs_ended", "Jobs that ended, by reason", self.ended.clone());
         let help = "From the queueing of a job to each time it was lent boards";
         registry.register_with_unit("job_wait", help, Unit::Seconds, self.wait.clone());
-        registry.register("board_orders", "Boards ordered to do something, by what came of it", self.answers.clone());
-        registry.register("boards_quarantined", "Times a board was taken out of use because it failed", self.quarantined.clone());
+        registry.register(
+            "board_orders",
+            "Boards ordered to do something, by what came of it",
+            self.answers.clone(),
+        );
+        registry.register(
+            "boards_quarantined",
+            "Times a board was taken out of use because it failed",
+            self.quarantined.clone(),
+        );
         let help = "Rounds of the desk that changed something: deciding and keeping it";
         registry.register_with_unit("desk_round", help, Unit::Seconds, self.rounds.clone());
         self

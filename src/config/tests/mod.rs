@@ -221,8 +221,8 @@ fn the_example_for_scripts_is_read_as_it_is_written() {
     assert_eq!(triads.place(BoardIndex(0)), Some(Physical { cabinet: 0, frame: 0, board: 0 }));
     assert_eq!((&*triads.host(BoardIndex(0)), triads.place(BoardIndex(1))), ("10.11.0.1", None));
     let what = "this build does not have this door yet; it stays closed";
-    let expected = [(11, 10, "stand")]
-        .map(|(line, column, door)| format!("{line}:{column}: {door}.listen: {what}"));
+    let expected =
+        [(11, 10, "stand")].map(|(line, column, door)| format!("{line}:{column}: {door}.listen: {what}"));
     assert_eq!(lines(&config.warnings), expected);
 }
 
@@ -366,9 +366,12 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn an_empty_address_closes_a_door() {
-    let config =
-        Config::load(None, &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", ""), ("BERTH_WEB_LISTEN", "")]), &[])
-            .unwrap();
+    let config = Config::load(
+        None,
+        &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", ""), ("BERTH_WEB_LISTEN", "")]),
+        &[],
+    )
+    .unwrap();
     assert_eq!((config.native.listen, config.spalloc.listen, config.web.listen), (None, None, None));
     assert_eq!(config.warnings.len(), 1);
     let refused = loaded("[native]\nlisten = \"h:1\"\nguests = \"refused\"\n");

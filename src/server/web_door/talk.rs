@@ -231,7 +231,9 @@ impl Talk {
         let fault = |error: FrameError| Fault::new(error.code(), error.to_string());
         match unframer.feed(bytes) {
             (read, Some(Ok(body))) if read == bytes.len() => Ok(body),
-            (_, Some(Ok(_))) => Err(Fault::new(Code::INVALID_MESSAGE, "a binary message is one frame, and nothing behind it")),
+            (_, Some(Ok(_))) => {
+                Err(Fault::new(Code::INVALID_MESSAGE, "a binary message is one frame, and nothing behind it"))
+            }
             (_, Some(Err(error))) => Err(fault(error)),
             (_, None) => Err(fault(unframer.give_up())),
         }
