@@ -48,13 +48,14 @@ pub struct Limits {
     pub ping_every: Duration,
 }
 
-/// The two ends of a conversation that the web door holds. Letting go of both ends it; the order of the fields sees to it
-/// that whoever finds nothing more to hear also finds nobody to tell.
+/// The ends of a conversation that the web door holds. Letting go of them ends it, whatever is under way.
 pub struct Line {
     /// What the server says, message by message; closed when it has said all.
     pub said: Receiver<Said>,
     /// What the peer says.
     pub heard: Sender<Heard>,
+    /// Held as long as the peer is there; nothing is ever sent.
+    pub here: Sender<()>,
 }
 
 /// How a message travels.

@@ -51,14 +51,12 @@ pub fn bounded(upgrade: WebSocketUpgrade, limits: &Limits) -> WebSocketUpgrade {
 /// Passes on what both sides say, until one of them has said all.
 async fn pass_on(socket: WebSocket, line: Line, ping_every: Duration) {
     let (mut sink, mut stream) = socket.split();
-    let Line { said, heard } = line;
+    let Line { said, heard, here } = line;
     let gone = tokio::select! {
         () = hear_all(&mut stream, &heard, ping_every) => true,
         () = say_all(&mut sink, &said, ping_every) => false,
     };
-    // First nobody listens, then nobody speaks: see `Line`.
-    drop(said);
-    drop(heard);
+    drop(here);
     if !gone {
         part(&mut sink, &mut stream).await;
     }

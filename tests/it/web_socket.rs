@@ -14,6 +14,9 @@ use tungstenite::{Error, Message, WebSocket};
 /// How long a test waits for what must come: far longer than it takes, so that only a fault reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a connection looks from which the server has gone.
+const GONE: [ErrorKind; 2] = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+
 /// What was answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -143,7 +146,7 @@ impl Web {
             match self.socket.read() {
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Ok(Message::Close(_)) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => return None,
-                Err(Error::Io(error)) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(Error::Io(error)) if GONE.contains(&error.kind()) => return None,
                 Err(Error::Protocol(_)) => return None,
                 Ok(message) => return Some(message),
                 Err(error) => panic!("nothing was heard: {error}"),

@@ -13,7 +13,7 @@ use changes::Looking;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use talk::{Manner, Talk};
+use talk::{Ends, Manner, Talk};
 
 /// See above.
 pub struct WebDoor(pub Arc<House>);
@@ -58,6 +58,7 @@ fn begin(house: &Arc<House>, peer: SocketAddr, manner: Manner) -> Line {
     // One message on its way in each direction: who does not take what is said is not heard.
     let (say, said) = async_channel::bounded(1);
     let (heard, hear) = async_channel::bounded(1);
-    drop(task::spawn(Talk::new(house.clone(), peer, manner, hear, say).run()));
-    Line { said, heard }
+    let (here, gone) = async_channel::bounded(1);
+    drop(task::spawn(Talk::new(house.clone(), peer, manner, Ends { hear, say, gone }).run()));
+    Line { said, heard, here }
 }

@@ -30,6 +30,16 @@ pub enum Manner {
     AskedOnly,
 }
 
+/// The ends of the channels that a conversation holds.
+pub struct Ends {
+    /// What the peer says.
+    pub hear: Receiver<Heard>,
+    /// What it is told.
+    pub say: Sender<Said>,
+    /// Closes when it is gone.
+    pub gone: Receiver<()>,
+}
+
 /// Something that is waited for.
 type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -42,6 +52,7 @@ pub struct Talk {
     manner: Manner,
     hear: Pin<Box<Receiver<Heard>>>,
     say: Sender<Said>,
+    gone: Pin<Box<Receiver<()>>>,
     /// Answers that take time, and how each is to travel.
     turns: Turns<Form>,
     /// What is to be said, and how many bytes that is.
@@ -61,13 +72,7 @@ pub struct Talk {
 
 impl Talk {
     /// A conversation that begins.
-    pub fn new(
-        house: Arc<House>,
-        peer: SocketAddr,
-        manner: Manner,
-        hear: Receiver<Heard>,
-        say: Sender<Said>,
-    ) -> Talk {
+    pub fn new(house: Arc<House>, peer: SocketAddr, manner: Manner, ends: Ends) -> Talk {
         let number = house.number();
         let bell = house.enter(number);
         let conversation = Conversation::new(house.clone(), peer, number, bell.clone(), Leaves::Texts);
@@ -77,8 +82,9 @@ impl Talk {
             conversation,
             bell,
             manner,
-            hear: Box::pin(hear),
-            say,
+            hear: Box::pin(ends.hear),
+            say: ends.say,
+            gone: Box::pin(ends.gone),
             turns: Turns::new(),
             unsaid: VecDeque::new(),
             unsaid_bytes: 0,
@@ -105,6 +111,9 @@ impl Talk {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..MESSAGES_IN_A_ROW_MAX {
+            if self.gone.as_mut().poll_next(cx).is_ready() {
+                return Poll::Ready(());
+            }
             self.take_answers(cx);
             if self.bell.poll_rung(cx).is_ready() {
                 self.take_pokes();
@@ -114,11 +123,9 @@ impl Talk {
                 return Poll::Ready(());
             }
             self.push_notices();
-            match self.poll_hear(cx) {
-                Poll::Ready(Err(Broken)) => return Poll::Ready(()),
-                Poll::Ready(Ok(())) => {}
-                Poll::Pending if self.saying.is_none() && !self.unsaid.is_empty() => {}
-                Poll::Pending => return Poll::Pending,
+            let has_more = self.saying.is_none() && !self.unsaid.is_empty();
+            if !self.poll_hear(cx) && !has_more {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
@@ -186,26 +193,24 @@ impl Talk {
         Err(Broken)
     }
 
-    /// Hears the next message, when another may be taken.
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// Hears the next message, when another may be taken; false while there is none.
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> bool {
         if self.closing || !self.may_take() {
-            return Poll::Pending;
+            return false;
         }
         match self.hear.as_mut().poll_next(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => return false,
             Poll::Ready(Some(message)) => {
                 self.take(message);
                 self.set_idle();
-                Poll::Ready(Ok(()))
             }
-            // Nobody is left to be answered.
-            Poll::Ready(None) if self.say.is_closed() => Poll::Ready(Err(Broken)),
+            // The peer will say no more.
             Poll::Ready(None) => {
                 self.conversation.hear_end();
                 self.closing = true;
-                Poll::Ready(Ok(()))
             }
         }
+        true
     }
 
     fn may_take(&self) -> bool {

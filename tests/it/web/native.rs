@@ -12,7 +12,7 @@ use tungstenite::Message;
 fn a_job_lives_its_whole_life_over_text() {
     let (house, web) = house();
     let mut guest = Web::guest(web);
-    let job = guest.call(json!({"fname": "create_job", "boards": 2})).expect("a job");
+    let job = guest.call(json!({"fname": "create_job", "machine": "devices", "boards": 2})).expect("a job");
     let held = guest.call(json!({"fname": "wait_job", "job_id": job, "timeout": 60})).expect("a job");
     assert_eq!((&held["state_name"], held["boards"].as_array().map(Vec::len)), (&json!("ready"), Some(2)));
     assert_eq!(guest.call(json!({"fname": "destroy_job", "job_id": job})), Ok(json!(null)));
@@ -240,7 +240,7 @@ fn an_administrator_ends_the_server_from_a_page() {
     let (mut house, web) = house();
     let password = house.admin_password.clone().expect("a password");
     let mut guest = Web::guest(web);
-    assert_eq!(guest.ask(json!("serverrestart"))["error"]["code"], 406);
+    assert_eq!(guest.ask(json!("serverrestart"))["error"]["code"], 413);
     let mut admin = Web::open(web, "/socket");
     admin.hear().expect("a greeting");
     admin.ask(json!({"user": "admin", "password": password}));
