@@ -52,6 +52,11 @@ impl Recall {
         Cursor { run: self.run, jobs: self.jobs.number, machines: self.machines.number }
     }
 
+    /// A place that is none: what changed since is never known.
+    pub fn nowhere(&self) -> Cursor {
+        Cursor { run: !self.run, ..self.cursor() }
+    }
+
     /// What changed since; none when that is not known, because it was forgotten or the cursor is not one of ours.
     pub fn since(&self, cursor: Cursor) -> Option<Since> {
         let known = |heard: u64, forgotten: u64, latest: u64| (forgotten..=latest).contains(&heard);
@@ -125,6 +130,7 @@ mod tests {
         change(&mut recall, &[3], &[]);
         assert_eq!(recall.since(start), None);
         assert_eq!(recall.since(Cursor { run: 8, ..recall.cursor() }), None);
+        assert_eq!(recall.since(recall.nowhere()), None);
         assert_eq!(recall.since(Cursor { jobs: 99, ..recall.cursor() }), None);
         assert_eq!(recall.since(Cursor { machines: 1, ..recall.cursor() }), None);
     }

@@ -275,7 +275,7 @@ impl Connection {
     fn may_take(&self) -> bool {
         !self.turns.is_barred()
             && self.pipe.unsent() < OUT_BYTES_PAUSE
-            && self.turns.len() < self.house.config().limits.in_flight_max
+            && self.turns.in_flight() < self.house.config().limits.in_flight_max
     }
 
     fn take_bytes(&mut self, mut input: &[u8]) {
@@ -313,7 +313,7 @@ impl Connection {
     }
 
     fn take_frame(&mut self, body: &[u8]) {
-        let waiting = self.turns.len() > 0;
+        let waiting = self.turns.in_flight() > 0;
         let start = self.pipe.out.len();
         match self.conversation.handle(body, waiting, &mut self.pipe.out) {
             Handled::Answered { has_id } => {

@@ -25,13 +25,13 @@ impl<M> Turns<M> {
     }
 
     /// How many answers are to come, but for that of a hand-shake.
-    pub fn len(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.ordered.len() + self.unordered.len()
     }
 
     /// Whether no answer is to come.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.barrier.is_none()
+        self.in_flight() == 0 && self.barrier.is_none()
     }
 
     /// Whether a hand-shake is being checked.

@@ -20,8 +20,6 @@ pub struct Looking {
     bell: Arc<Bell>,
     /// Up to where everything was told.
     cursor: Cursor,
-    /// What came before is not known any more, and that was not told yet.
-    reset: bool,
 }
 
 impl Looking {
@@ -33,23 +31,16 @@ impl Looking {
         // First it is woken, then it looks: so nothing falls in between.
         watcher.watch(Watch::Job(None))?;
         watcher.watch(Watch::Machine(None))?;
-        let now = recall(house, Recall::cursor);
-        let known = cursor.map(|cursor| cursor.parse::<Cursor>());
-        let (cursor, reset) = match known {
-            None => (now, false),
-            Some(Err(_)) => (now, true),
-            Some(Ok(cursor)) => (cursor, false),
-        };
-        bell.ring();
-        Ok(Looking { house: house.clone(), session, watcher, bell, cursor, reset })
+        let cursor = recall(house, |recall| match cursor.map(str::parse) {
+            None => recall.cursor(),
+            Some(known) => known.unwrap_or_else(|_| recall.nowhere()),
+        });
+        Ok(Looking { house: house.clone(), session, watcher, bell, cursor })
     }
 
     /// What there is to tell now.
     fn look(&mut self) -> Option<Change> {
         self.watcher.take();
-        if std::mem::take(&mut self.reset) {
-            return Some(Change::Reset);
-        }
         let Some(since) = recall(&self.house, |recall| recall.since(self.cursor)) else {
             self.cursor = recall(&self.house, Recall::cursor);
             return Some(Change::Reset);

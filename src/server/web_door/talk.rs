@@ -216,7 +216,7 @@ impl Talk {
     fn may_take(&self) -> bool {
         !self.turns.is_barred()
             && self.unsaid_bytes < OUT_BYTES_PAUSE
-            && self.turns.len() < self.house.config().limits.in_flight_max
+            && self.turns.in_flight() < self.house.config().limits.in_flight_max
     }
 
     fn take(&mut self, Heard { form, bytes }: Heard) {
@@ -245,7 +245,7 @@ impl Talk {
     }
 
     fn take_body(&mut self, form: Form, body: &[u8]) {
-        let (waiting, mut out) = (self.turns.len() > 0, Vec::new());
+        let (waiting, mut out) = (self.turns.in_flight() > 0, Vec::new());
         match self.conversation.handle(body, waiting, &mut out) {
             Handled::Answered { has_id: false } if !self.turns.is_free() => {
                 self.turns.add_known(form, Answer::from(out));
