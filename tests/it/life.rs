@@ -464,7 +464,7 @@ fn a_restart_keeps_the_web_door_where_it_is() {
     let mut page = Web::open(web, "/socket");
     page.hear().expect("a greeting");
     page.session = session;
-    assert!(page.call(json!({"fname": "get_session"})).is_ok());
+    assert!(page.call(json!({"fname": "get_version"})).is_ok());
     assert_eq!(web_of(running.until_out("web: listening on http://")), web);
     drop(page);
     running.signal(Signal::TERM);

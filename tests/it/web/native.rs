@@ -48,11 +48,11 @@ fn one_session_speaks_at_every_door_and_socket() {
         other.session = tcp.session.clone();
         assert_eq!(other.call(json!({"fname": "get_job", "job_id": job})).expect("a job")["job_id"], job);
     }
-    let answer = post(web, &json!({"session": tcp.session, "name": "t", "data": [{"fname": "get_session"}]}));
+    let answer = post(web, &json!({"session": tcp.session, "name": "t", "data": [{"fname": "get_version"}]}));
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     assert_eq!(answer.json()["session"], tcp.session);
     assert_eq!(tcp.ask(json!("logout"))["data"], "logout");
-    let over = post(web, &json!({"session": tcp.session, "name": "t", "data": [{"fname": "get_session"}]}));
+    let over = post(web, &json!({"session": tcp.session, "name": "t", "data": [{"fname": "get_version"}]}));
     assert_eq!((over.status, over.json()["error"]["code"].as_u64()), (200, Some(408)));
 }
 
