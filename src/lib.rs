@@ -27,6 +27,8 @@ pub mod journal;
 
 pub mod config;
 
+pub mod http;
+
 pub mod server;
 
 pub mod cli;

@@ -4,13 +4,16 @@
 //! change is gathered for whom it concerns and told once, however often it happens before the watcher asks (`take`).
 //! So a slow reader costs no more than the set it watches. Those who watch all share one list of what changed
 //! lately and each keep only their place in it: a thousand of them cost a change nothing but the wake-up. That list is
-//! bounded too; who stays behind for longer than it reaches back hears how much was lost, and must list anew.
+//! bounded too; who stays behind for longer than it reaches back hears how much was lost, and must list anew. `recall` keeps
+//! another such list for those who go away and come back.
 //!
 //! Who watches a job is also told when it is a reservation whose lease ends soon; and the number of boards that can be
 //! reserved is watched by itself: it is told as it is when the watcher asks, not as it was in between.
 //!
 //! `changed`, `are_ending` and `now_available` name whom to wake; waking twice is harmless, and `take` empties everything gathered so far. Deliberately not
 //! here: how a watcher is woken and how a notice is written, which each door does its own way.
+
+pub mod recall;
 
 use crate::error::{Code, Fault};
 use std::collections::{BTreeMap, BTreeSet};

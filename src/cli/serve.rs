@@ -74,36 +74,10 @@ pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAd
     let log = start_log(&config)?;
     let signals = Arc::new(SignalsHeard::default());
     SignalsHeard::watch(&signals).map_err(|error| error.to_string())?;
-    let files = raise_open_files(config.limits.connections_max);
-    if !files.suffice() {
-        tracing::warn!(
-            wanted = files.wanted,
-            allowed = files.allowed,
-            "the system allows fewer open files than limits.connections_max needs"
-        );
-    }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    let journal = EmbeddedJournal::open(&config.data_dir).map_err(|error| error.to_string())?;
-    let journal = journal.keeping(keeping(&config));
-    let again = origin.clone();
-    let source: Option<ConfigSource> =
-        origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource);
+    warn(&config);
     let password_file = config.data_dir.join(FIRST_PASSWORD_FILE);
-    let data_dir = config.data_dir.clone();
     let listeners = Arc::new(listeners);
-    let setup = Setup {
-        config,
-        source,
-        journal: Box::new(journal),
-        clock: Clock::system(),
-        log,
-        first_password: Some(password_file.clone()),
-        local_access: Some(data_dir),
-        listeners: listeners.clone(),
-        supervisor: supervisor(),
-    };
+    let setup = setup(origin, config, log, listeners.clone())?;
     let end = task::block_on(async {
         let server = Server::open(setup).await.map_err(|error| error.to_string())?;
         // Whoever reads that the doors are open may order the end at once. There is one server only.
@@ -118,6 +92,43 @@ pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAd
         End::Restart if !signals.ending.load(Ordering::Acquire) => Err(restart(&listeners)),
         _ => Ok(()),
     }
+}
+
+/// Says what is odd, and goes on.
+fn warn(config: &Config) {
+    let files = raise_open_files(config.limits.connections_max);
+    if !files.suffice() {
+        tracing::warn!(
+            wanted = files.wanted,
+            allowed = files.allowed,
+            "the system allows fewer open files than limits.connections_max needs"
+        );
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// What the server is opened with.
+fn setup(
+    origin: &Origin,
+    config: Config,
+    log: Arc<dyn LogLevel>,
+    listeners: Arc<Listeners>,
+) -> Result<Setup, String> {
+    let journal = EmbeddedJournal::open(&config.data_dir).map_err(|error| error.to_string())?;
+    let again = origin.clone();
+    Ok(Setup {
+        journal: Box::new(journal.keeping(keeping(&config))),
+        source: origin.file.is_some().then(|| Box::new(move || again.load()) as ConfigSource),
+        clock: Clock::system(),
+        log,
+        first_password: Some(config.data_dir.join(FIRST_PASSWORD_FILE)),
+        local_access: Some(config.data_dir.clone()),
+        listeners,
+        supervisor: supervisor(),
+        config,
+    })
 }
 
 /// Whoever started us and wants to know how we do.
@@ -149,6 +160,9 @@ fn announce(server: &Server, password_file: &Path) {
     }
     if let Some(address) = server.spalloc_address() {
         println!("spalloc: listening on {address}");
+    }
+    if let Some(address) = server.web_address() {
+        println!("web: listening on http://{address}/");
     }
 }
 

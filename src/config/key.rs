@@ -65,6 +65,11 @@ pub const KEYS: &[Key] = &[
     key("spalloc.line_bytes_max", count(1 << 10, GIB)),
     restart("stand.listen", Kind::Address),
     restart("web.listen", Kind::Address),
+    key("web.origins", Kind::Origins),
+    key("web.body_bytes_max", count(1 << 10, GIB)),
+    key("web.stall_s", seconds(1, 3_600)),
+    key("web.ping_s", seconds(1, 3_600)),
+    restart("web.changes_max", count(16, 10_000_000)),
     key("limits.frame_bytes_max", count(1 << 10, GIB)),
     key("limits.body_bytes_max", count(1 << 10, GIB)),
     key("limits.members_max", count(1, 1_000_000)),
@@ -146,6 +151,8 @@ pub enum Kind {
     Share,
     /// A list of networks, or the same in one text with commas between them.
     Networks,
+    /// A list of origins of web pages, or the same in one text with commas between them.
+    Origins,
 }
 
 /// A value that is allowed behind its key.
@@ -161,6 +168,8 @@ pub enum Value {
     Share(f64),
     /// Networks.
     Networks(Vec<Network>),
+    /// Origins.
+    Origins(Vec<String>),
 }
 
 impl fmt::Display for Value {
@@ -173,6 +182,10 @@ impl fmt::Display for Value {
             Value::Share(share) => write!(f, "{share:?}"),
             Value::Networks(networks) => {
                 let listed: Vec<_> = networks.iter().map(|network| format!("\"{network}\"")).collect();
+                write!(f, "[{}]", listed.join(", "))
+            }
+            Value::Origins(origins) => {
+                let listed: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
                 write!(f, "[{}]", listed.join(", "))
             }
         }
@@ -198,6 +211,7 @@ impl Kind {
                 Err(format!("needs {}, not {}", self.noun(), other.noun()))
             }
             (Kind::Networks, body) => read_networks(body).map(Value::Networks),
+            (Kind::Origins, body) => read_origins(body).map(Value::Origins),
             (_, Body::Text(text)) => self.read_text(text).map(|()| Value::Text(text.clone())),
             (_, other) => Err(format!("needs {} in quotes, not {}", self.noun(), other.noun())),
         }
@@ -227,6 +241,7 @@ impl Kind {
             Kind::Seconds(_) => "a number of seconds",
             Kind::Share => "a number from 0 to 1",
             Kind::Networks => "a list of networks",
+            Kind::Origins => "a list of origins",
         }
     }
 
@@ -290,19 +305,43 @@ fn read_share(share: f64) -> Result<Value, String> {
 
 /// Networks from a list of texts, or from one text with commas between them, as variables and flags have it.
 fn read_networks(body: &Body) -> Result<Vec<Network>, String> {
+    read_texts(body, "networks")?.iter().map(|text| read_network(text)).collect()
+}
+
+/// Texts from a list, or from one text with commas between them.
+fn read_texts(body: &Body, nouns: &str) -> Result<Vec<String>, String> {
     let text = |node: &Node| match &node.body {
         Body::Text(text) => Ok(text.clone()),
-        other => Err(format!("needs networks in quotes, not {}", other.noun())),
+        other => Err(format!("needs {nouns} in quotes, not {}", other.noun())),
     };
-    let texts = match body {
-        Body::List(items) => items.iter().map(text).collect::<Result<_, _>>()?,
+    match body {
+        Body::List(items) => items.iter().map(text).collect(),
         Body::Text(text) => {
-            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+            let parts = text.split(',').map(|part| part.trim().to_owned());
+            Ok(parts.filter(|part| !part.is_empty()).collect())
         }
-        other => return Err(format!("needs a list of networks, not {}", other.noun())),
-    };
-    let texts: Vec<String> = texts;
-    texts.iter().map(|text| read_network(text)).collect()
+        other => Err(format!("needs a list of {nouns}, not {}", other.noun())),
+    }
+}
+
+/// Origins as browsers write them: a scheme, a host, a port unless it is the scheme's own, and nothing behind.
+fn read_origins(body: &Body) -> Result<Vec<String>, String> {
+    let texts = read_texts(body, "origins")?;
+    match texts.iter().find(|text| !is_origin(text)) {
+        None => Ok(texts),
+        Some(text) => Err(format!(
+            "{}: an origin is needed, as https://lab.example or http://lab.example:8080",
+            quoted(text)
+        )),
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    rest.is_some_and(|rest| {
+        lower && ((is_host(rest) && !rest.contains(':')) || (rest.contains(':') && is_address(rest)))
+    })
 }
 
 fn read_network(text: &str) -> Result<Network, String> {
@@ -405,6 +444,11 @@ mod tests {
                 Kind::Address,
                 vec!["", "127.0.0.1:0", "localhost:7007", "[::1]:65535", "0.0.0.0:1"],
                 vec!["7007", ":7007", "h:", "h:65536", "h:+1", "::1:7007", "[::1]", "[h]:1", "a b:1"],
+            ),
+            (
+                Kind::Origins,
+                vec!["", "https://lab.example", "http://[::1]:8080, http://10.0.0.1:8080"],
+                vec!["*", "lab.example", "https://", "https://Lab", "https://lab/", "http://lab:x", "null"],
             ),
             (Kind::Host, vec!["10.0.0.1", "bmp-1.lab", "fe80::1"], vec!["", "a b", "a\n"]),
             (Kind::Ipv4, vec!["10.11.0.1"], vec!["10.11.0", "10.11.0.256", "h"]),

@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The doors this build has; the others may be configured, and stay closed.
-const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen"];
+const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen", "web.listen"];
 /// All doors.
 const DOORS: &[&str] = &["native.listen", "spalloc.listen", "stand.listen", "web.listen"];
 
@@ -63,8 +63,8 @@ pub struct Config {
     pub spalloc: Spalloc,
     /// Where the stand door listens; None for a closed door.
     pub stand_listen: Option<String>,
-    /// Where the web door listens; None for a closed door.
-    pub web_listen: Option<String>,
+    /// The web door.
+    pub web: Web,
     /// Every limit.
     pub limits: Limits,
     /// Who is next.
@@ -113,6 +113,23 @@ pub struct Spalloc {
     pub rate_per_s: u64,
     /// Bytes of one line.
     pub line_bytes_max: usize,
+}
+
+/// The web door.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Web {
+    /// Where it listens, as host:port; None for a closed door.
+    pub listen: Option<String>,
+    /// Pages from elsewhere that may speak with the server.
+    pub origins: Vec<String>,
+    /// Bytes of the body of one request.
+    pub body_bytes_max: usize,
+    /// How long a peer may take nothing of what it is sent.
+    pub stall_ms: u64,
+    /// How often a websocket is asked, and told, whether anybody is there.
+    pub ping_ms: u64,
+    /// Changes that are remembered for those who come back.
+    pub changes_max: usize,
 }
 
 /// Every limit, by the name it has in the file and in the table of errors; times are in milliseconds.
@@ -274,7 +291,14 @@ impl Config {
                 line_bytes_max: settings.number("spalloc.line_bytes_max") as usize,
             },
             stand_listen: listen("stand.listen"),
-            web_listen: listen("web.listen"),
+            web: Web {
+                listen: listen("web.listen"),
+                origins: settings.origins("web.origins").to_vec(),
+                body_bytes_max: settings.number("web.body_bytes_max") as usize,
+                stall_ms: settings.number("web.stall_s"),
+                ping_ms: settings.number("web.ping_s"),
+                changes_max: settings.number("web.changes_max") as usize,
+            },
             limits: Limits::of(&settings),
             queue: Queue { patience_ms: settings.number("queue.patience_s") },
             quarantine: Quarantine {

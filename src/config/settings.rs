@@ -175,6 +175,14 @@ impl Settings {
         }
     }
 
+    /// The value of a key that holds origins.
+    pub fn origins(&self, path: &str) -> &[String] {
+        match &self.setting(path).value {
+            Value::Origins(origins) => origins,
+            other => panic!("{path} holds no origins: {other:?}"),
+        }
+    }
+
     /// The value of a key that holds a count, or of one that holds a time in milliseconds.
     pub fn number(&self, path: &str) -> u64 {
         match &self.setting(path).value {

@@ -53,6 +53,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The file of facts, in the data directory.
 const FILE: &str = "journal.sqlite3";
@@ -343,10 +344,12 @@ impl Journal for EmbeddedJournal {
         if records.is_empty() {
             return Ok(());
         }
+        let begun = Instant::now();
         if let Err(error) = self.write(&records) {
             let failure = self.failure(error);
             return Err(self.note(failure));
         }
+        self.counts.append_us += begun.elapsed().as_micros() as u64;
         self.counts.appends += 1;
         self.counts.facts += records.len() as u64;
         Ok(())

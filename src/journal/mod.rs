@@ -85,6 +85,8 @@ pub struct Counts {
     pub syncs: u64,
     /// Snapshots that were completed.
     pub snapshots: u64,
+    /// Microseconds that these writes took, together.
+    pub append_us: u64,
     /// Facts deleted because they were older than the history that is wanted.
     pub expired: u64,
 }

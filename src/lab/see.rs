@@ -1,13 +1,13 @@
 //! Questions into answers. Nothing here writes, and nothing here knows how an answer is spelled.
 
-use super::Lab;
 use super::board::BoardState;
-use super::fact::{Event, Fact, JobId, MachineName};
+use super::fact::{Event, Fact, JobId, MachineName, OrderId};
 use super::job::{JOB_LOG_MAX, Job, JobSpec, JobState};
 use super::machine::{DEAD_BY_CONFIGURATION, Machine, Physical, TriadsSpec};
 use super::queue::Place;
 use super::refusal::Refusal;
 use super::view::*;
+use super::{Lab, Outstanding};
 use crate::allocator::BoardIndex;
 use crate::allocator::geometry::Geometry;
 use crate::allocator::torus::{Chip, Torus, Triad};
@@ -64,6 +64,16 @@ impl Lab {
     /// The state of a job; unknown when there is none.
     pub fn state_of(&self, job: JobId) -> JobState {
         self.jobs.get(&job).map_or(JobState::Unknown, |job| job.state)
+    }
+
+    /// When a job was queued.
+    pub fn queued_at(&self, job: JobId) -> Option<Moment> {
+        self.jobs.get(&job).map(|job| job.created)
+    }
+
+    /// An order that hardware has not answered yet.
+    pub fn outstanding(&self, order: OrderId) -> Option<&Outstanding> {
+        self.orders.get(&order)
     }
 
     /// Whether the lab knows all that happened to a job; also of a job that never was.

@@ -6,15 +6,15 @@
 //! connection holds no buffer.
 
 use super::bell::Bell;
-use super::conversation::{Conversation, Handled, Later};
+use super::conversation::{Conversation, Form, Handled};
 use super::house::{House, Poke};
+use super::listener::DoorKind;
 use super::pipe::{Broken, LINGER_MS, OUT_BYTES_PAUSE, Pipe, READS_IN_A_ROW_MAX, with_buffer};
+use super::turns::Turns;
 use crate::clock::Moment;
 use crate::error::{Code, Fault};
 use crate::wire::frame::Unframer;
 use async_io::Async;
-use futures_util::Stream;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use std::future::Future;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
@@ -39,13 +39,8 @@ pub struct Connection {
     bell: Arc<Bell>,
     /// Bytes that came while no frame could be taken.
     rest: Vec<u8>,
-    /// Answers that take time and must leave in the order of their requests.
-    ordered: FuturesOrdered<Later>,
-    /// Answers that take time and carry an id, so that they may leave as they come.
-    unordered: FuturesUnordered<Later>,
-    /// A hand-shake that is being checked; nothing after it is looked at before it is over. One that carries an id may
-    /// leave before the answers that wait.
-    barrier: Option<(bool, Later)>,
+    /// Answers that take time.
+    turns: Turns<()>,
     phase: Phase,
     /// The last thing to say is that the server ends.
     farewell: bool,
@@ -93,7 +88,7 @@ impl Connection {
     pub fn new(house: Arc<House>, stream: Async<TcpStream>, peer: SocketAddr, number: u64) -> Connection {
         let bell = house.enter(number);
         let unframer = Unframer::new(house.frame_limits());
-        let conversation = Conversation::new(house.clone(), peer, number, bell.clone());
+        let conversation = Conversation::new(house.clone(), peer, number, bell.clone(), Form::Frames);
         Connection {
             house,
             number,
@@ -102,9 +97,7 @@ impl Connection {
             conversation,
             bell,
             rest: Vec::new(),
-            ordered: FuturesOrdered::new(),
-            unordered: FuturesUnordered::new(),
-            barrier: None,
+            turns: Turns::new(),
             phase: Phase::Open,
             farewell: false,
             notices_due: false,
@@ -160,20 +153,12 @@ impl Connection {
 
     /// Collects answers that took time.
     fn take_answers(&mut self, cx: &mut Context<'_>) {
-        while !self.ordered.is_empty() {
-            let Poll::Ready(Some(answer)) = Pin::new(&mut self.ordered).poll_next(cx) else { break };
+        let barred = self.turns.is_barred();
+        while let Poll::Ready(((), answer)) = self.turns.poll_next(cx) {
             self.conversation.finish(answer, &mut self.pipe.out);
         }
-        let in_turn = self.ordered.is_empty();
-        let barrier = self.barrier.as_mut().filter(|(has_id, _)| *has_id || in_turn);
-        if let Some(Poll::Ready(answer)) = barrier.map(|(_, answer)| answer.as_mut().poll(cx)) {
-            self.barrier = None;
-            self.conversation.finish(answer, &mut self.pipe.out);
+        if barred && !self.turns.is_barred() {
             self.set_frame_deadline();
-        }
-        while !self.unordered.is_empty() {
-            let Poll::Ready(Some(answer)) = Pin::new(&mut self.unordered).poll_next(cx) else { break };
-            self.conversation.finish(answer, &mut self.pipe.out);
         }
     }
 
@@ -219,10 +204,7 @@ impl Connection {
     }
 
     fn is_answered(&self) -> bool {
-        self.ordered.is_empty()
-            && self.unordered.is_empty()
-            && self.barrier.is_none()
-            && self.pipe.out.is_empty()
+        self.turns.is_empty() && self.pipe.out.is_empty()
     }
 
     /// Whether there is nothing left to do; on the way, says good-bye.
@@ -291,10 +273,9 @@ impl Connection {
 
     /// Whether another message may be taken now.
     fn may_take(&self) -> bool {
-        let in_flight = self.ordered.len() + self.unordered.len();
-        self.barrier.is_none()
+        !self.turns.is_barred()
             && self.pipe.unsent() < OUT_BYTES_PAUSE
-            && in_flight < self.house.config().limits.in_flight_max
+            && self.turns.in_flight() < self.house.config().limits.in_flight_max
     }
 
     fn take_bytes(&mut self, mut input: &[u8]) {
@@ -332,30 +313,29 @@ impl Connection {
     }
 
     fn take_frame(&mut self, body: &[u8]) {
-        let waiting = !self.ordered.is_empty() || !self.unordered.is_empty();
+        let waiting = self.turns.in_flight() > 0;
         let start = self.pipe.out.len();
         match self.conversation.handle(body, waiting, &mut self.pipe.out) {
             Handled::Answered { has_id } => {
-                if !has_id && !self.ordered.is_empty() {
+                if !has_id && !self.turns.is_free() {
                     let answer = self.pipe.out.split_off(start);
-                    self.ordered.push_back(Box::pin(std::future::ready(answer.into())));
+                    self.turns.add_known((), answer.into());
                 }
             }
-            Handled::Later { has_id: true, answer } => self.unordered.push(answer),
-            Handled::Later { has_id: false, answer } => self.ordered.push_back(answer),
-            Handled::Handshake { has_id, answer } => self.barrier = Some((has_id, answer)),
+            Handled::Later { has_id, answer } => self.turns.add(has_id, (), answer),
+            Handled::Handshake { has_id, answer } => self.turns.bar(has_id, (), answer),
             Handled::Quit => self.bid_farewell(),
         }
     }
 
     /// Says something in its turn, after the answers that are still to come.
     fn answer_in_order(&mut self, say: impl FnOnce(&mut Conversation, &mut Vec<u8>)) {
-        if self.ordered.is_empty() {
+        if self.turns.is_free() {
             say(&mut self.conversation, &mut self.pipe.out);
         } else {
             let mut answer = Vec::new();
             say(&mut self.conversation, &mut answer);
-            self.ordered.push_back(Box::pin(std::future::ready(answer.into())));
+            self.turns.add_known((), answer.into());
         }
     }
 
@@ -363,7 +343,7 @@ impl Connection {
     fn set_frame_deadline(&mut self) {
         let why = match self.phase {
             // It is our turn, not the peer's.
-            Phase::Open if self.barrier.is_some() || !self.rest.is_empty() => None,
+            Phase::Open if self.turns.is_barred() || !self.rest.is_empty() => None,
             Phase::Open if self.unframer.stalled_at_marker() => Some(Why::Stall),
             Phase::Open if self.conversation.is_known() => None,
             Phase::Open if self.unframer.mid_frame() => Some(Why::Handshake),
@@ -435,6 +415,6 @@ async fn sleep(clock: crate::clock::Clock, until: Moment) {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.house.leave(self.number, self.conversation.peer().ip());
+        self.house.leave(DoorKind::Native, self.number, self.conversation.peer().ip());
     }
 }

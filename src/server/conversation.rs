@@ -41,7 +41,19 @@ const TEXT_BYTES_KEPT: usize = 256 * 1024;
 /// An answer that takes time.
 pub type Later = Pin<Box<dyn Future<Output = Said> + Send>>;
 
-/// A framed answer, and the session it opened if it did.
+/// How messages leave a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As frames.
+    Frames,
+    /// As texts, each with `TEXT_END` behind it.
+    Texts,
+}
+
+/// What ends a text. It cannot be part of one: JSON has it in no place.
+pub const TEXT_END: u8 = 0x1e;
+
+/// An answer in the form of its conversation, and the session it opened if it did.
 pub struct Said {
     frame: Vec<u8>,
     session: Option<SessionId>,
@@ -87,6 +99,8 @@ pub struct Conversation {
     /// The last session that was named here, which errors without a session and broadcasts carry.
     last_session: String,
     watcher: Option<Watcher>,
+    /// How all that is said leaves.
+    form: Form,
     /// The hand-shake that is being checked asked for all notices.
     wants_notices: bool,
     waits: Arc<Waits>,
@@ -94,7 +108,13 @@ pub struct Conversation {
 
 impl Conversation {
     /// A conversation with somebody who has said nothing yet; `bell` wakes the connection it is held on.
-    pub fn new(house: Arc<House>, peer: SocketAddr, number: u64, bell: Arc<Bell>) -> Conversation {
+    pub fn new(
+        house: Arc<House>,
+        peer: SocketAddr,
+        number: u64,
+        bell: Arc<Bell>,
+        form: Form,
+    ) -> Conversation {
         Conversation {
             house,
             peer,
@@ -102,6 +122,7 @@ impl Conversation {
             bell,
             last_session: String::new(),
             watcher: None,
+            form,
             wants_notices: false,
             waits: Arc::default(),
         }
@@ -125,7 +146,9 @@ impl Conversation {
     /// Says the first word.
     pub fn greet(&self, out: &mut Vec<u8>) {
         let greeting = self.house.greeting();
-        framed(out, |text| self.envelope("", None, &self.house.config()).push_data(text, &greeting));
+        framed(self.form, out, |text| {
+            self.envelope("", None, &self.house.config()).push_data(text, &greeting)
+        });
     }
 
     /// Refuses something that was no message.
@@ -135,7 +158,7 @@ impl Conversation {
 
     /// Passes on a command that somebody else gave.
     pub fn push_command(&self, command: envelope::Command, out: &mut Vec<u8>) {
-        framed(out, |text| {
+        framed(self.form, out, |text| {
             self.envelope(&self.last_session, None, &self.house.config()).push_command(text, command)
         });
     }
@@ -146,7 +169,7 @@ impl Conversation {
         let pending = watcher.take();
         let config = self.house.config();
         let envelope = self.envelope(&self.last_session, None, &config);
-        quick::push_notices(&self.house, &envelope, &pending, out);
+        quick::push_notices(&self.house, self.form, &envelope, &pending, out);
     }
 
     /// Takes in an answer that took time.
@@ -174,7 +197,7 @@ impl Conversation {
         let has_id = message.id.is_some();
         if let Data::Command(envelope::Command::RequestAuth) = message.kind() {
             let greeting = self.house.greeting();
-            framed(out, |text| {
+            framed(self.form, out, |text| {
                 self.envelope(&message.session, message.id, &config).push_data(text, &greeting)
             });
             return Handled::Answered { has_id };
@@ -241,11 +264,11 @@ impl Conversation {
     fn shake_hands(&self, claim: Claim, message: &Message<'_>, config: &Arc<Config>) -> Later {
         let (house, address, config) = (self.house.clone(), self.peer.ip(), config.clone());
         let (client, id) = (message.name.clone().into_owned(), message.id.map(RawValue::to_owned));
-        let before = self.last_session.clone();
+        let (before, form) = (self.last_session.clone(), self.form);
         Box::pin(async move {
             let came = login::log_in(&house, address, claim, &client).await;
             let (session, mut frame) = (came.as_ref().ok().copied(), Vec::new());
-            framed(&mut frame, |text| {
+            framed(form, &mut frame, |text| {
                 let named = session.map_or(before, |session| session.to_string());
                 let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
                 match &came {
@@ -299,7 +322,9 @@ impl Conversation {
         }
         tracing::info!(user = %session.user, command = command.word(), "ordered to end");
         let config = self.house.config();
-        framed(out, |text| self.envelope(&message.session, message.id, &config).push_command(text, command));
+        framed(self.form, out, |text| {
+            self.envelope(&message.session, message.id, &config).push_command(text, command)
+        });
         self.house.poke_all(Poke::Command(command), Some(self.number));
         let end = if command == envelope::Command::ServerRestart { End::Restart } else { End::Quit };
         self.house.begin_end(end);
@@ -308,13 +333,14 @@ impl Conversation {
 
     fn log_out(&self, session: Arc<Session>, message: &Message<'_>, config: &Arc<Config>) -> Later {
         let (house, config, id) = (self.house.clone(), config.clone(), message.id.map(RawValue::to_owned));
+        let form = self.form;
         Box::pin(async move {
             let caller = Caller { user: session.user.clone(), role: session.role() };
             let ended =
                 Command::EndSession { session: SessionKey(session.id.to_bits()), why: SessionEnd::LoggedOut };
             let came = house.counter.command(caller, ended).await;
             let (named, mut frame) = (session.id.to_string(), Vec::new());
-            framed(&mut frame, |text| {
+            framed(form, &mut frame, |text| {
                 let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
                 match &came {
                     Ok(_) => envelope.push_command(text, envelope::Command::Logout),
@@ -358,7 +384,8 @@ impl Conversation {
         });
         let entries = entries.collect();
         let (house, config, waits) = (house.clone(), config.clone(), self.waits.clone());
-        let errand = Errand { house, config, session: session.clone(), entries, waiting, waits };
+        let (session, form) = (session.clone(), self.form);
+        let errand = Errand { house, config, session, entries, waiting, waits, form };
         let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
         Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
     }
@@ -374,7 +401,7 @@ impl Conversation {
         out: &mut Vec<u8>,
     ) {
         let bytes_max = config.limits.answer_bytes_max;
-        framed(out, |text| {
+        framed(self.form, out, |text| {
             let envelope = Envelope { session: &message.session, name: &config.name, id: message.id };
             envelope.begin_list(text);
             for (call, plan) in calls.iter().zip(plans) {
@@ -432,7 +459,9 @@ impl Conversation {
     }
 
     fn refuse(&self, session: &str, id: Option<&RawValue>, fault: &Fault, out: &mut Vec<u8>) {
-        framed(out, |text| self.envelope(session, id, &self.house.config()).push_error(text, fault));
+        framed(self.form, out, |text| {
+            self.envelope(session, id, &self.house.config()).push_error(text, fault)
+        });
     }
 
     fn envelope<'a>(&self, session: &'a str, id: Option<&'a RawValue>, config: &'a Config) -> Envelope<'a> {
@@ -440,12 +469,18 @@ impl Conversation {
     }
 }
 
-/// Frames what is written into a text that is used again and again.
-pub fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+/// Writes a text and gives it the form in which it leaves.
+pub fn framed(form: Form, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     TEXT.with_borrow_mut(|text| {
         text.clear();
         write(text);
-        wire::encode(text, out);
+        match form {
+            Form::Frames => wire::encode(text, out),
+            Form::Texts => {
+                out.extend_from_slice(text);
+                out.push(TEXT_END);
+            }
+        }
         if text.capacity() > TEXT_BYTES_KEPT {
             *text = Vec::new();
         }

@@ -8,6 +8,7 @@ use super::hardware::Hardware;
 use super::herald::Herald;
 use super::rounds::{self, Done, Heard, Rounds};
 use super::signs::{Hosts, Signs};
+use super::tally::Tally;
 use crate::clock::{Clock, Moment};
 use crate::error::{Code, Fault};
 use crate::journal::{Counts, Journal, JournalError};
@@ -25,9 +26,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 /// How much news one round takes in, so that nobody waits long for an answer.
 const ROUND_NEWS_MAX: usize = 4096;
+
+/// For how long it is told that the journal had no room, unless it has been written to since.
+const FULL_TOLD_MS: u64 = 10_000;
 
 pub use rounds::Answers;
 
@@ -53,6 +58,10 @@ pub struct Counter {
     version: AtomicU64,
     /// What the journal did so far.
     counts: RwLock<Counts>,
+    /// What is counted as it happens.
+    pub tally: Tally,
+    /// When the journal last had no room, if nothing was written since; in milliseconds, 0 for never.
+    full_ms: AtomicU64,
     news: Sender<News>,
 }
 
@@ -63,7 +72,19 @@ impl Counter {
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
         let (hosts, version) = (Hosts::default(), AtomicU64::new(0));
-        let counter = Counter { lab, sessions, herald, signs, hosts, version, counts, news: news.clone() };
+        let (tally, full_ms) = (Tally::new(), AtomicU64::new(0));
+        let counter = Counter {
+            lab,
+            sessions,
+            herald,
+            signs,
+            hosts,
+            version,
+            counts,
+            tally,
+            full_ms,
+            news: news.clone(),
+        };
         counter.find_sessions(now);
         (counter, news, heard)
     }
@@ -118,6 +139,12 @@ impl Counter {
     /// What the journal did since the server was opened.
     pub fn counts(&self) -> Counts {
         *self.counts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the journal had room when it was last written to, or that is too long ago to count.
+    pub fn could_write(&self, now: Moment) -> bool {
+        let full = Moment(self.full_ms.load(Ordering::Acquire));
+        full == Moment(0) || now.ms_since(full) > FULL_TOLD_MS
     }
 
     /// Leaves news for the desk; false when it has closed.
@@ -209,7 +236,11 @@ impl Counter {
     /// Makes kept facts visible to readers.
     pub fn show(&self, facts: &[Fact]) {
         let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
-        facts.iter().for_each(|fact| shown.apply(fact));
+        for fact in facts {
+            self.tally.count(fact, &shown);
+            shown.apply(fact);
+        }
+        self.full_ms.store(0, Ordering::Release);
         self.version.fetch_add(1, Ordering::AcqRel);
         drop(shown);
         facts.iter().for_each(|fact| self.follow(fact));
@@ -319,7 +350,11 @@ impl Desk {
             true => self.counter.hear(now, news),
             false => self.counter.hear_closed(news),
         };
+        let begun = Instant::now();
         let done = self.rounds.round(now, heard, || self.counter.see(Lab::clone));
+        if !done.facts.is_empty() {
+            self.counter.tally.count_round(begun.elapsed());
+        }
         let (wrote, go_on) = (!done.facts.is_empty(), !done.stop);
         self.tell(done)?;
         self.tend(wrote)?;
@@ -347,6 +382,7 @@ impl Desk {
         }
         match done.fault {
             Some(JournalError::Full(why)) => {
+                self.counter.full_ms.store(self.clock.now().0, Ordering::Release);
                 tracing::error!(why, "the journal has no room; changes are refused, reading goes on");
                 Ok(())
             }

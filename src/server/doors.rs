@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The doors there are, as their sockets are named.
-const DOORS: [&str; 2] = ["native", "spalloc"];
+const DOORS: [&str; 3] = ["native", "spalloc", "web"];
 
 /// The door of a socket without a name.
 const DOOR_UNNAMED: &str = "native";

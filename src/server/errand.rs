@@ -2,7 +2,7 @@
 //! for, then the whole list is answered.
 
 use super::bell::Bell;
-use super::conversation::{Said, framed};
+use super::conversation::{Form, Said, framed};
 use super::herald::Watch;
 use super::house::House;
 use super::{quick, reload};
@@ -59,6 +59,8 @@ pub struct Errand {
     pub waiting: bool,
     /// The waits of the connection.
     pub waits: Arc<Waits>,
+    /// How the answer leaves.
+    pub form: Form,
 }
 
 /// What is left to do for an entry after the visit.
@@ -76,7 +78,7 @@ enum Left {
 impl Errand {
     /// Does it all and frames the answer.
     pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
-        let Errand { house, config, session, entries, waiting, waits } = self;
+        let Errand { house, config, session, entries, waiting, waits, form } = self;
         let asker = quick::asker(&house, &config, &session);
         let (mut asks, mut lefts, mut heads) =
             (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
@@ -106,7 +108,7 @@ impl Errand {
         });
         let came = join_all(slow.collect::<Vec<_>>()).await;
         let mut frame = Vec::new();
-        framed(&mut frame, |text| {
+        framed(form, &mut frame, |text| {
             let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
             envelope.begin_list(text);
             for ((fname, function), came) in heads.iter().zip(came) {

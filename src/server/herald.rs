@@ -3,6 +3,7 @@
 
 use super::bell::Bell;
 use crate::lab::fact::{JobId, MachineName};
+use crate::notice::recall::Recall;
 use crate::notice::{Limits, Notices, Pending, TooManyWatches, WatcherId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ pub struct Herald(Mutex<Inside>);
 struct Inside {
     notices: Notices,
     bells: BTreeMap<WatcherId, Arc<Bell>>,
+    /// What changed lately, for those who come back; kept from when the first of them came.
+    recall: Option<Recall>,
 }
 
 /// One who watches, until dropped.
@@ -36,7 +39,8 @@ pub enum Watch {
 impl Herald {
     /// Nobody watches.
     pub fn new(limits: Limits) -> Arc<Herald> {
-        Arc::new(Herald(Mutex::new(Inside { notices: Notices::new(limits), bells: BTreeMap::new() })))
+        let inside = Inside { notices: Notices::new(limits), bells: BTreeMap::new(), recall: None };
+        Arc::new(Herald(Mutex::new(inside)))
     }
 
     /// A new watcher, watching nothing yet. The bell is rung when there is something to `take`.
@@ -49,6 +53,9 @@ impl Herald {
 
     /// Jobs and machines changed: whoever watches one of them is woken.
     pub fn tell(&self, jobs: &BTreeSet<u64>, machines: &BTreeSet<MachineName>) {
+        if let Some(recall) = &mut self.inside().recall {
+            recall.changed(jobs, machines);
+        }
         self.wake(|notices| notices.changed(jobs, machines));
     }
 
@@ -74,6 +81,11 @@ impl Herald {
                 bell.ring();
             }
         }
+    }
+
+    /// Looks at what changed lately, which is remembered from the first look on.
+    pub fn recall<T>(&self, begin: impl FnOnce() -> Recall, look: impl FnOnce(&Recall) -> T) -> T {
+        look(self.inside().recall.get_or_insert_with(begin))
     }
 
     /// The registers stay whole between their calls, so a panic elsewhere does no harm.

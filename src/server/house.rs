@@ -6,11 +6,15 @@ use super::bell::Bell;
 use super::desk::Counter;
 use super::hardware::Hardware;
 use super::hasher::Hasher;
+use super::listener::DoorKind;
 use super::spalloc_door::Lists;
 use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::error::{Code, Fault};
+use crate::lab::ask::Ask;
+use crate::lab::command::Caller;
+use crate::lab::view::Query;
 use crate::service::about::{CORE_VERSION, DATA_VERSION};
 use crate::user::lockout::{self, Lockout};
 use crate::wire::envelope::Command;
@@ -69,6 +73,7 @@ pub struct House {
     peers: DashMap<u64, Peer>,
     per_address: DashMap<IpAddr, usize>,
     connections: AtomicUsize,
+    per_door: [AtomicUsize; DoorKind::ALL.len()],
     next_number: AtomicU64,
     listen: OnceLock<BTreeMap<&'static str, String>>,
     end: Mutex<Option<End>>,
@@ -137,6 +142,7 @@ impl House {
             peers: DashMap::new(),
             per_address: DashMap::new(),
             connections: AtomicUsize::new(0),
+            per_door: Default::default(),
             next_number: AtomicU64::new(1),
             listen: OnceLock::new(),
             end: Mutex::new(None),
@@ -207,9 +213,10 @@ impl House {
     }
 
     /// Counts a connection in; an error says which limit it is over.
-    pub fn admit(&self, address: IpAddr) -> Result<u64, Fault> {
+    pub fn admit(&self, door: DoorKind, address: IpAddr) -> Result<u64, Fault> {
         let limits = &self.config().limits;
         let count = self.connections.fetch_add(1, Ordering::AcqRel) + 1;
+        self.at(door).fetch_add(1, Ordering::AcqRel);
         let mut own = self.per_address.entry(address).or_insert(0);
         *own += 1;
         let code = match () {
@@ -233,12 +240,27 @@ impl House {
     }
 
     /// A connection is gone.
-    pub fn leave(&self, number: u64, address: IpAddr) {
-        self.peers.remove(&number);
+    pub fn leave(&self, door: DoorKind, number: u64, address: IpAddr) {
+        self.part(number);
+        self.at(door).fetch_sub(1, Ordering::AcqRel);
         self.per_address.entry(address).and_modify(|count| *count -= 1);
         self.per_address.remove_if(&address, |_, count| *count == 0);
         self.connections.fetch_sub(1, Ordering::AcqRel);
         self.emptied.ring();
+    }
+
+    /// Nobody listens to this bell any more.
+    pub fn part(&self, number: u64) {
+        self.peers.remove(&number);
+    }
+
+    /// How many came by this door.
+    pub fn connections_of(&self, door: DoorKind) -> usize {
+        self.at(door).load(Ordering::Acquire)
+    }
+
+    fn at(&self, door: DoorKind) -> &AtomicUsize {
+        &self.per_door[door as usize]
     }
 
     /// How many are connected.
@@ -287,6 +309,22 @@ impl House {
     /// How the house is to end, once that is known.
     pub fn end(&self) -> Option<End> {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the house does not serve as it should; nothing when it does.
+    pub async fn reasons_not_ready(&self) -> Vec<String> {
+        if self.end().is_some() {
+            return vec!["the server is shutting down".to_owned()];
+        }
+        let asked = vec![Ask::Query(Query::Status)];
+        let mut reasons = Vec::new();
+        if let Some(Err(fault)) = self.counter.visit(Caller::server(), asked).await.pop() {
+            reasons.push(fault.msg);
+        }
+        if !self.counter.could_write(self.clock.now()) {
+            reasons.push("the journal has no room; changes are refused".to_owned());
+        }
+        reasons
     }
 
     /// Returns when the house begins to close.

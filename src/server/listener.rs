@@ -3,6 +3,9 @@
 use super::connection::Connection;
 use super::house::House;
 use super::spalloc_door::SpallocConnection;
+use crate::error::Fault;
+use crate::http::Visitor;
+use async_channel::Sender;
 use async_io::Async;
 use async_std::task;
 use futures_util::future::select;
@@ -15,12 +18,49 @@ use std::sync::Arc;
 const NO_ROOM_PAUSE_MS: u64 = 50;
 
 /// Which tongue is spoken at a door.
-#[derive(Clone, Copy, Debug)]
-pub enum Door {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoorKind {
     /// Ours.
     Native,
     /// That of spalloc.
     Spalloc,
+    /// HTTP.
+    Web,
+}
+
+impl DoorKind {
+    /// All doors, in order.
+    pub const ALL: [DoorKind; 3] = [DoorKind::Native, DoorKind::Spalloc, DoorKind::Web];
+
+    /// What it is called.
+    pub fn word(self) -> &'static str {
+        match self {
+            DoorKind::Native => "native",
+            DoorKind::Spalloc => "spalloc",
+            DoorKind::Web => "web",
+        }
+    }
+}
+
+/// A door, and where those who come are served.
+pub enum Door {
+    /// Here.
+    Native,
+    /// Here.
+    Spalloc,
+    /// In the room of the web door.
+    Web(Sender<Visitor>),
+}
+
+impl Door {
+    /// Which it is.
+    pub fn kind(&self) -> DoorKind {
+        match self {
+            Door::Native => DoorKind::Native,
+            Door::Spalloc => DoorKind::Spalloc,
+            Door::Web(_) => DoorKind::Web,
+        }
+    }
 }
 
 /// Accepts until the house closes, and not one more: who connects later is left for whoever listens next.
@@ -28,7 +68,7 @@ pub async fn listen(house: Arc<House>, door: Door, listener: Async<TcpListener>)
     let mut closing = pin!(house.closing());
     while let Some(accepted) = house.unless_ending(|| listener.get_ref().accept()) {
         match accepted.and_then(|(stream, peer)| Ok((Async::new(stream)?, peer))) {
-            Ok((stream, peer)) => take_in(&house, door, stream, peer),
+            Ok((stream, peer)) => take_in(&house, &door, stream, peer).await,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 // An error of the system's is found again by accepting.
                 let _ = select(pin!(listener.readable()), closing.as_mut()).await;
@@ -42,29 +82,68 @@ pub async fn listen(house: Arc<House>, door: Door, listener: Async<TcpListener>)
     }
 }
 
-fn take_in(house: &Arc<House>, door: Door, stream: Async<TcpStream>, peer: SocketAddr) {
+async fn take_in(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr) {
     if let Door::Spalloc = door
         && !house.config().spalloc.allow.iter().any(|network| network.has(peer.ip()))
     {
         tracing::warn!(%peer, "hung up on: not of a network that may come in (spalloc.allow)");
         return;
     }
-    match (house.admit(peer.ip()), door) {
-        (Ok(number), Door::Native) => {
-            drop(task::spawn(Connection::new(house.clone(), stream, peer, number).run()));
+    match house.admit(door.kind(), peer.ip()) {
+        Ok(number) => serve(house, door, stream, peer, number).await,
+        Err(fault) => {
+            tracing::warn!(%peer, %fault, "a connection was refused");
+            refuse(house, door, stream, peer, fault).await;
         }
-        (Ok(number), Door::Spalloc) => {
+    }
+}
+
+async fn serve(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr, number: u64) {
+    match door {
+        Door::Native => drop(task::spawn(Connection::new(house.clone(), stream, peer, number).run())),
+        Door::Spalloc => {
             drop(task::spawn(SpallocConnection::new(house.clone(), stream, peer, number).run()));
         }
-        (Err(fault), Door::Native) => {
-            tracing::warn!(%peer, %fault, "a connection was refused");
+        Door::Web(entrance) => show_in(house, entrance, stream, peer, None).await,
+    }
+}
+
+async fn refuse(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr, fault: Fault) {
+    match door {
+        Door::Native => {
             let connection = Connection::new(house.clone(), stream, peer, house.number());
             drop(task::spawn(async move { connection.refuse(&fault).await }));
         }
-        (Err(fault), Door::Spalloc) => {
-            // Its protocol has no words for it.
-            tracing::warn!(%peer, %fault, "a connection was refused");
-            house.leave(house.number(), peer.ip());
-        }
+        // Its protocol has no words for it.
+        Door::Spalloc => house.leave(DoorKind::Spalloc, house.number(), peer.ip()),
+        Door::Web(entrance) => show_in(house, entrance, stream, peer, Some(fault)).await,
+    }
+}
+
+/// Sends somebody to where the web door is served.
+async fn show_in(
+    house: &Arc<House>,
+    entrance: &Sender<Visitor>,
+    stream: Async<TcpStream>,
+    peer: SocketAddr,
+    refused: Option<Fault>,
+) {
+    let pass = Box::new(Counted { house: house.clone(), peer });
+    if let Ok(stream) = stream.into_inner() {
+        // A door that has closed takes nobody in; the pass counts the visitor out again.
+        let _ = entrance.send(Visitor { stream, peer, refused, pass }).await;
+    }
+}
+
+/// A connection of the web door that was counted in, until dropped.
+struct Counted {
+    house: Arc<House>,
+    peer: SocketAddr,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // It has no number of its own: nobody tells it anything.
+        self.house.leave(DoorKind::Web, self.house.number(), self.peer.ip());
     }
 }

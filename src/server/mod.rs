@@ -24,6 +24,9 @@
 //! At the spalloc door `spalloc_door` stands for 1 to 4 and 10: lines instead of frames, one name for all callers instead of
 //! sessions, and all wishes of one read as one visit.
 //!
+//! At the web door the room `http` stands for 1 and 10, and `web_door::talk` for the connection: messages come and go whole, over
+//! channels, because they are carried by a runtime of another kind.
+//!
 //! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
 //! `supervisor` is told of each step.
 //!
@@ -56,6 +59,9 @@ mod reload;
 mod signs;
 mod spalloc_door;
 mod supervisor;
+mod tally;
+mod turns;
+mod web_door;
 
 pub use doors::Listeners;
 pub use house::{ConfigSource, End, LogLevel};
@@ -64,9 +70,11 @@ pub use supervisor::{Life, Nobody, Supervisor};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::Web;
 use crate::journal::{Journal, JournalError, replay_into};
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
+use crate::lab::effect::Effect;
 use crate::user::password::Password;
 use crate::user::{Role, UserName};
 use archive::Archive;
@@ -78,11 +86,12 @@ use hardware::Hardware;
 use hasher::Hasher;
 use herald::Herald;
 use house::{House, Parts, Poke};
-use listener::Door;
-use std::net::{SocketAddr, TcpListener};
+use listener::{Door, DoorKind};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use web_door::WebDoor;
 
 /// What a server is opened with.
 pub struct Setup {
@@ -112,8 +121,10 @@ const FACTS_TOLD: u64 = 100_000;
 /// A server that listens.
 pub struct Server {
     house: Arc<House>,
-    address: Option<SocketAddr>,
-    spalloc_address: Option<SocketAddr>,
+    /// Where each door is.
+    addresses: [Option<SocketAddr>; DoorKind::ALL.len()],
+    /// Those who serve behind the web door.
+    web: Option<Web>,
     doors: Vec<task::JoinHandle<()>>,
     desk: std::thread::JoinHandle<Result<(), JournalError>>,
     /// The first administrator's password, when one was made just now.
@@ -138,60 +149,46 @@ impl std::error::Error for ServerError {}
 
 impl Server {
     /// Replays the journal, starts the desk and the controllers, and opens the doors.
-    pub async fn open(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { config, source, mut journal, clock, log, first_password, local_access, .. } = setup;
-        let (listeners, supervisor) = (setup.listeners, setup.supervisor);
-        let mut lab = replayed(journal.as_mut(), &config, supervisor.as_ref())?;
-        let resumed = lab.resume(clock.now());
-        let herald = Herald::new(crate::notice::Limits {
-            watches_max: config.limits.watches_max,
-            ..crate::notice::Limits::DEFAULT
-        });
-        let (counter, news, heard) = Counter::new(lab.clone(), herald, clock.now());
-        let counter = Arc::new(counter);
-        let hardware = Hardware::new(clock.clone(), news);
-        hardware.configure(&config.machines);
-        let hasher =
-            Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
-        let archive = journal.history();
-        let archive = archive.map(|history| Archive::open(history, config.limits.history_waiting_max));
-        let archive = archive.transpose().map_err(|error| ServerError(error.to_string()))?;
-        let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
-        let machines = config.machines.clone();
-        let (native, spalloc) = (config.native.listen.clone(), config.spalloc.listen.clone());
-        let parts = Parts { clock, counter, hardware, hasher, archive, config, source, log, supervisor };
-        let house = Arc::new(House::new(parts));
+    pub async fn open(mut setup: Setup) -> Result<Server, ServerError> {
+        let (first_password, local_access) = (setup.first_password.take(), setup.local_access.take());
+        let listeners = setup.listeners.clone();
+        let (house, desk, resumed) = build(setup)?;
         let desk = start_desk(desk, &house)?;
         let mut server = Server {
             house,
-            address: None,
-            spalloc_address: None,
+            addresses: Default::default(),
             doors: Vec::new(),
+            web: None,
             desk,
             first_password: None,
             local_access: None,
             listeners,
         };
         server.house.hardware.resume(resumed);
-        server.configure(&machines).await?;
+        server.configure().await?;
         server.first_password = server.make_first_user(first_password).await?;
-        server.open_doors(native.as_deref(), spalloc.as_deref())?;
-        if let (Some(data_dir), Some(address)) = (local_access, server.address) {
-            // Without it commands on this host must log in; that is no reason to close the doors to everybody.
-            server.local_access = LocalAccess::open(&server.house, &data_dir, address)
-                .inspect_err(
-                    |error| tracing::warn!(%error, "no access for those who may read the data directory"),
-                )
-                .ok();
-        }
+        server.open_doors()?;
+        server.local_access = server.grant_local_access(local_access);
         Ok(server)
     }
 
     /// The machines of the lab are those of the configuration.
-    async fn configure(&self, machines: &[crate::config::MachineConfig]) -> Result<(), ServerError> {
-        let specs = machines.iter().map(|machine| machine.spec.clone()).collect();
+    async fn configure(&self) -> Result<(), ServerError> {
+        let config = self.house.config();
+        let specs = config.machines.iter().map(|machine| machine.spec.clone()).collect();
         let done = self.house.counter.command(Caller::server(), Command::Configure(specs)).await;
         done.map(drop).map_err(|fault| ServerError(fault.msg))
+    }
+
+    /// Lets in whoever may read the data anyway, if there is a door for them.
+    fn grant_local_access(&self, data_dir: Option<PathBuf>) -> Option<local_access::Granted> {
+        let (data_dir, address) = (data_dir?, self.native_address()?);
+        // Without it commands on this host must log in; that is no reason to close the doors to everybody.
+        LocalAccess::open(&self.house, &data_dir, address)
+            .inspect_err(
+                |error| tracing::warn!(%error, "no access for those who may read the data directory"),
+            )
+            .ok()
     }
 
     /// A lab without an administrator gets one, with a password nobody could guess.
@@ -220,35 +217,71 @@ impl Server {
     }
 
     /// Opens all doors, or none.
-    fn open_doors(&mut self, native: Option<&str>, spalloc: Option<&str>) -> Result<(), ServerError> {
-        let native = self.listeners.open("native", native).map_err(ServerError)?;
-        let spalloc = self.listeners.open("spalloc", spalloc).map_err(ServerError)?;
-        let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
-        (self.address, self.spalloc_address) = (address(&native), address(&spalloc));
-        let open = [("native", self.address), ("spalloc", self.spalloc_address)];
-        let open = open.into_iter().filter_map(|(door, address)| Some((door, address?.to_string())));
-        self.house.opened_at(open.collect());
-        for (door, listener) in [(Door::Native, native), (Door::Spalloc, spalloc)] {
+    fn open_doors(&mut self) -> Result<(), ServerError> {
+        let config = self.house.config();
+        let mut open = Vec::new();
+        for (kind, listen) in
+            DoorKind::ALL.into_iter().zip([&config.native.listen, &config.spalloc.listen, &config.web.listen])
+        {
+            let listener = self.listeners.open(kind.word(), listen.as_deref()).map_err(ServerError)?;
             let Some(listener) = listener else { continue };
-            let listener = Async::new(listener).map_err(|error| ServerError(error.to_string()))?;
+            self.addresses[kind as usize] = listener.local_addr().ok();
+            open.push((kind, Async::new(listener).map_err(|error| ServerError(error.to_string()))?));
+        }
+        let address = |kind: &DoorKind| Some((kind.word(), self.addresses[*kind as usize]?.to_string()));
+        self.house.opened_at(DoorKind::ALL.iter().filter_map(address).collect());
+        for (kind, listener) in open {
+            let door = self.door(kind)?;
             self.doors.push(task::spawn(listener::listen(self.house.clone(), door, listener)));
         }
         Ok(())
     }
 
+    /// A door, with those who serve behind it.
+    fn door(&mut self, kind: DoorKind) -> Result<Door, ServerError> {
+        Ok(match kind {
+            DoorKind::Native => Door::Native,
+            DoorKind::Spalloc => Door::Spalloc,
+            DoorKind::Web => {
+                let web = Web::open(Arc::new(WebDoor(self.house.clone())));
+                let web =
+                    web.map_err(|error| ServerError(format!("the web door does not start: {error}")))?;
+                Door::Web(self.web.insert(web).entrance())
+            }
+        })
+    }
+
     /// Where the native door is.
     pub fn native_address(&self) -> Option<SocketAddr> {
-        self.address
+        self.addresses[DoorKind::Native as usize]
     }
 
     /// Where the spalloc door is.
     pub fn spalloc_address(&self) -> Option<SocketAddr> {
-        self.spalloc_address
+        self.addresses[DoorKind::Spalloc as usize]
+    }
+
+    /// Where the web door is.
+    pub fn web_address(&self) -> Option<SocketAddr> {
+        self.addresses[DoorKind::Web as usize]
     }
 
     /// The shared state, for those who stop or reload the server from outside.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle(self.house.clone())
+    }
+
+    /// Waits until everybody has left, within a bound.
+    async fn empty(&self) {
+        let until = self.house.clock.now().plus_ms(self.house.config().limits.stop_ms);
+        let empty = async {
+            while self.house.connections() > 0 {
+                self.house.emptied.heard().await;
+            }
+        };
+        if let Either::Right(_) = select(pin!(empty), pin!(self.house.clock.sleep_until(until))).await {
+            tracing::warn!(left = self.house.connections(), "connections were cut off at the end");
+        }
     }
 
     /// Serves until somebody ends it; then says good-bye to everybody within a bound, and tells how it ended.
@@ -260,19 +293,12 @@ impl Server {
             self.listeners.close();
         }
         self.house.poke_all(Poke::Close, None);
-        let stop_ms = self.house.config().limits.stop_ms;
-        let until = self.house.clock.now().plus_ms(stop_ms);
-        let empty = async {
-            while self.house.connections() > 0 {
-                self.house.emptied.heard().await;
-            }
-        };
-        if let Either::Right(_) = select(pin!(empty), pin!(self.house.clock.sleep_until(until))).await {
-            tracing::warn!(left = self.house.connections(), "connections were cut off at the end");
-        }
+        self.web.iter().for_each(Web::close);
+        self.empty().await;
         for door in self.doors {
             door.await;
         }
+        drop(self.web);
         let end = self.house.end().unwrap_or(End::Quit);
         pulse.cancel().await;
         self.house.counter.tell(News::Stop);
@@ -281,6 +307,25 @@ impl Server {
         self.house.hardware.close();
         kept.map(|()| end).map_err(|error| ServerError(error.to_string()))
     }
+}
+
+/// What a server is made of: the house, the desk that is not at work yet, and the orders to hardware that were under way.
+fn build(setup: Setup) -> Result<(Arc<House>, Desk, Vec<Effect>), ServerError> {
+    let Setup { config, source, mut journal, clock, log, supervisor, .. } = setup;
+    let mut lab = replayed(journal.as_mut(), &config, supervisor.as_ref())?;
+    let resumed = lab.resume(clock.now());
+    let watches_max = config.limits.watches_max;
+    let herald = Herald::new(crate::notice::Limits { watches_max, ..crate::notice::Limits::DEFAULT });
+    let (counter, news, heard) = Counter::new(lab.clone(), herald, clock.now());
+    let (counter, hardware) = (Arc::new(counter), Hardware::new(clock.clone(), news));
+    hardware.configure(&config.machines);
+    let failed = |error: std::io::Error| ServerError(error.to_string());
+    let hasher = Hasher::open(config.limits.logins_waiting_max).map_err(failed)?;
+    let archive = journal.history().map(|history| Archive::open(history, config.limits.history_waiting_max));
+    let archive = archive.transpose().map_err(failed)?;
+    let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
+    let parts = Parts { clock, counter, hardware, hasher, archive, config, source, log, supervisor };
+    Ok((Arc::new(House::new(parts)), desk, resumed))
 }
 
 /// A hold on a server, to end it or to have it read its configuration again.

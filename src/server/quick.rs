@@ -1,7 +1,7 @@
 //! What is done for a call on the spot: questions to the lab as last kept, signs of life, lists of sessions.
 
 use super::archive::Archive;
-use super::conversation::framed;
+use super::conversation::{Form, framed};
 use super::house::House;
 use crate::config::Config;
 use crate::error::{Code, Fault};
@@ -40,7 +40,7 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
 }
 
 fn journal_counts(house: &House) -> JournalCounts {
-    let Counts { appends, facts, syncs, snapshots, expired } = house.counter.counts();
+    let Counts { appends, facts, syncs, snapshots, expired, .. } = house.counter.counts();
     JournalCounts { appends, facts, syncs, snapshots, expired }
 }
 
@@ -194,32 +194,38 @@ struct DevicesAvailable {
 }
 
 /// Reservations whose lease ends soon, as they are now: one that has ended meanwhile is none any more.
-fn push_ending(house: &House, envelope: &Envelope<'_>, jobs: &[u64], out: &mut Vec<u8>) {
+fn push_ending(house: &House, form: Form, envelope: &Envelope<'_>, jobs: &[u64], out: &mut Vec<u8>) {
     let jobs = jobs.iter().map(|job| JobId(*job)).collect();
     let Ok(Reply::Seen(View::Reserved(reserved))) = see(house, &Query::Reserved(jobs)) else { return };
     let reservations_ending: Vec<_> = reserved.iter().map(Ending::of).collect();
     if !reservations_ending.is_empty() {
         let data = ReservationsEnding { reservations_ending };
-        framed(out, |text| envelope.push_event(text, "reservations_ending", &data));
+        framed(form, out, |text| envelope.push_event(text, "reservations_ending", &data));
     }
 }
 
 /// Appends an event for the jobs, one for the machines that changed, and those about reservations.
-pub fn push_notices(house: &House, envelope: &Envelope<'_>, pending: &Pending, out: &mut Vec<u8>) {
+pub fn push_notices(
+    house: &House,
+    form: Form,
+    envelope: &Envelope<'_>,
+    pending: &Pending,
+    out: &mut Vec<u8>,
+) {
     if !pending.jobs.is_empty() || pending.lost > 0 {
         let data = JobsChanged { jobs_changed: &pending.jobs, lost: pending.lost };
-        framed(out, |text| envelope.push_event(text, "jobs_changed", &data));
+        framed(form, out, |text| envelope.push_event(text, "jobs_changed", &data));
     }
     if !pending.machines.is_empty() {
         let names: Vec<&str> = pending.machines.iter().map(|name| &**name).collect();
         let data = MachinesChanged { machines_changed: &names };
-        framed(out, |text| envelope.push_event(text, "machines_changed", &data));
+        framed(form, out, |text| envelope.push_event(text, "machines_changed", &data));
     }
     if !pending.ending.is_empty() {
-        push_ending(house, envelope, &pending.ending, out);
+        push_ending(house, form, envelope, &pending.ending, out);
     }
     if let Some(amount) = pending.available {
         let data = DevicesAvailable { amount };
-        framed(out, |text| envelope.push_event(text, "devices_available", &data));
+        framed(form, out, |text| envelope.push_event(text, "devices_available", &data));
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! Deliberately not here: what neurons compute. A chip has memory, tags, a router's table and cores with states; nothing runs.
 
-pub mod frame;
 pub mod chips;
+pub mod frame;
 
 use std::net::SocketAddrV4;
 

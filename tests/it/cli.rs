@@ -307,8 +307,9 @@ fn users_are_changed_while_the_server_is_stopped_and_while_it_runs() {
 fn the_demonstration_goes_on_serving() {
     let dir = Dir::new("demo");
     let mut demo = command(&["demo", "--listen", "127.0.0.1:0", "--data-dir", &dir.path("data")]);
-    // The port of the shipped file may be somebody else's.
-    let demo = Running::spawn(demo.env("BERTH_SPALLOC_LISTEN", "127.0.0.1:0"));
+    // The ports of the shipped file may be somebody else's.
+    demo.env("BERTH_SPALLOC_LISTEN", "127.0.0.1:0").env("BERTH_WEB_LISTEN", "127.0.0.1:0");
+    let demo = Running::spawn(&mut demo);
     let line = demo.until_out("native: listening on ");
     let address = line.rsplit(' ').next().unwrap().parse().unwrap();
     for part in ["A <-- ", "A --> ", "B <-- ", "\"destroy_job\"", "The server goes on"] {

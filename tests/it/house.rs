@@ -46,6 +46,8 @@ pub struct House {
     pub address: SocketAddr,
     /// Where the spalloc door is, if it is open.
     pub spalloc: Option<SocketAddr>,
+    /// Where the web door is, if it is open.
+    pub web: Option<SocketAddr>,
     pub clock: Clock,
     pub journal: MemoryJournal,
     pub handle: ServerHandle,
@@ -100,12 +102,13 @@ impl House {
         let server = async_std::task::block_on(Server::open(setup)).expect("the house opens");
         std::fs::remove_file(secret).ok();
         let (address, handle) = (server.native_address().expect("a native door"), server.handle());
-        let spalloc = server.spalloc_address();
+        let (spalloc, web) = (server.spalloc_address(), server.web_address());
         let admin_password = server.first_password.clone();
         let served = std::thread::spawn(move || async_std::task::block_on(server.serve()));
         House {
             address,
             spalloc,
+            web,
             clock,
             journal,
             handle,

@@ -4,6 +4,7 @@ use crate::cli::Dir;
 use crate::house::{Quiet, Ticking};
 use crate::program::{Running, command};
 use crate::socket::{Socket, framed};
+use crate::web_socket::Web;
 use berth::clock::{Clock, Moment};
 use berth::config::Config;
 use berth::journal::{Journal, JournalError, Kept, MemoryJournal};
@@ -442,6 +443,31 @@ fn a_restart_keeps_the_socket_that_was_handed_over() {
     }
     running.signal(Signal::INT);
     assert!(supervised.next().starts_with("STOPPING=1\n"));
+    assert_eq!(running.ended(), 0);
+}
+
+#[test]
+fn a_restart_keeps_the_web_door_where_it_is() {
+    let dir = Dir::new("restart-web");
+    let config = dir.file("config.toml", &format!("{LAB}[web]\nlisten = \"127.0.0.1:0\"\n"));
+    let running = Running::spawn(&mut serve_command(&dir, &config));
+    let mut socket = Socket::guest(listening(&running));
+    let web_of =
+        |line: String| line.trim_end_matches('/').rsplit('/').next().unwrap().parse::<SocketAddr>().unwrap();
+    let web = web_of(running.until_out("web: listening on http://"));
+    let mut page = Web::guest(web);
+    assert_eq!(data_of(&socket.ask(json!("serverrestart"))), "serverrestart");
+    assert_eq!(page.hear().expect("the broadcast")["data"], "serverrestart");
+    let session = page.session.clone();
+    drop((socket, page));
+    // The port never closes: whoever connects meanwhile waits for the next server.
+    let mut page = Web::open(web, "/socket");
+    page.hear().expect("a greeting");
+    page.session = session;
+    assert!(page.call(json!({"fname": "get_version"})).is_ok());
+    assert_eq!(web_of(running.until_out("web: listening on http://")), web);
+    drop(page);
+    running.signal(Signal::TERM);
     assert_eq!(running.ended(), 0);
 }
 

@@ -24,3 +24,5 @@ mod spalloc;
 mod spalloc_line;
 mod tidy;
 mod transcripts;
+mod web;
+mod web_socket;

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("controller", &["allocator", "clock", "connections", "error", "lab", "spinnaker"]),
     ("journal", &["allocator", "clock", "error", "lab", "user"]),
     ("config", &["allocator", "clock", "controller", "error", "lab", "user"]),
+    ("http", &["error"]),
     (
         "server",
         &[
@@ -30,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "controller",
             "error",
+            "http",
             "journal",
             "lab",
             "notice",
@@ -215,6 +217,17 @@ fn the_runtime_is_named_in_the_shell_only() {
     let outside: Vec<_> = named
         .map(|(name, _)| name)
         .filter(|name| !RUNTIME.contains(&room(name)) && name != "clock.rs")
+        .collect();
+    assert!(outside.is_empty(), "{outside:?}");
+}
+
+#[test]
+fn the_runtime_of_the_web_door_is_named_in_its_room_only() {
+    let foreign = ["tokio", "hyper", "axum"];
+    let named = sources().into_iter().filter(|(name, _)| room(name) != "http");
+    let outside: Vec<_> = named
+        .filter(|(_, text)| foreign.iter().any(|word| code(text).contains(&format!("{word}::"))))
+        .map(|(name, _)| name)
         .collect();
     assert!(outside.is_empty(), "{outside:?}");
 }

@@ -159,7 +159,10 @@ fn the_shipped_file_is_a_lab_to_play_with() {
     assert_eq!((config.name.as_str(), config.data_dir.to_str()), ("berth", Some("berth-data")));
     assert_eq!(config.native.listen.as_deref(), Some("127.0.0.1:7007"));
     assert_eq!((config.native.guests, config.native.session_span_ms), (Some(Role::User), 3_600_000));
-    assert_eq!((&config.stand_listen, &config.web_listen), (&None, &None));
+    assert_eq!((config.stand_listen, config.web.listen.as_deref()), (None, Some("127.0.0.1:8080")));
+    let web = &config.web;
+    assert_eq!((web.origins.len(), web.body_bytes_max, web.changes_max), (0, 1 << 20, 16_384));
+    assert_eq!((web.stall_ms, web.ping_ms), (30_000, 20_000));
     let spalloc = &config.spalloc;
     assert_eq!(spalloc.listen.as_deref(), Some("127.0.0.1:22244"));
     let allowed = |text: &str| spalloc.allow.iter().any(|network| network.has(text.parse().unwrap()));
@@ -210,7 +213,7 @@ fn defaults_of_the_lab_are_the_labs_own() {
 #[test]
 fn the_example_for_scripts_is_read_as_it_is_written() {
     let config = loaded(EXAMPLE);
-    let doors = [&config.native.listen, &config.spalloc.listen, &config.stand_listen, &config.web_listen];
+    let doors = [&config.native.listen, &config.spalloc.listen, &config.stand_listen, &config.web.listen];
     let addresses = doors.map(|door| door.as_deref().unwrap_or_default());
     assert_eq!(addresses, ["127.0.0.1:7007", "127.0.0.1:22244", "127.0.0.1:1337", "127.0.0.1:8080"]);
     let triads = config.machines[0].spec.triads().unwrap();
@@ -218,8 +221,8 @@ fn the_example_for_scripts_is_read_as_it_is_written() {
     assert_eq!(triads.place(BoardIndex(0)), Some(Physical { cabinet: 0, frame: 0, board: 0 }));
     assert_eq!((&*triads.host(BoardIndex(0)), triads.place(BoardIndex(1))), ("10.11.0.1", None));
     let what = "this build does not have this door yet; it stays closed";
-    let expected = [(11, 10, "stand"), (13, 10, "web")]
-        .map(|(line, column, door)| format!("{line}:{column}: {door}.listen: {what}"));
+    let expected =
+        [(11, 10, "stand")].map(|(line, column, door)| format!("{line}:{column}: {door}.listen: {what}"));
     assert_eq!(lines(&config.warnings), expected);
 }
 
@@ -363,10 +366,13 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn an_empty_address_closes_a_door() {
-    let config =
-        Config::load(None, &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", "")]), &[])
-            .unwrap();
-    assert_eq!((config.native.listen, config.spalloc.listen), (None, None));
+    let config = Config::load(
+        None,
+        &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", ""), ("BERTH_WEB_LISTEN", "")]),
+        &[],
+    )
+    .unwrap();
+    assert_eq!((config.native.listen, config.spalloc.listen, config.web.listen), (None, None, None));
     assert_eq!(config.warnings.len(), 1);
     let refused = loaded("[native]\nlisten = \"h:1\"\nguests = \"refused\"\n");
     assert_eq!(refused.native.guests, None);
@@ -499,7 +505,7 @@ fn a_door_that_is_built_in_holds_its_address_too() {
         ["BERTH_WEB_LISTEN: web.listen: native.listen listens at 127.0.0.1:7007 already"]
     );
     let any = "[native]\nlisten = \"h:0\"\n[web]\nlisten = \"h:0\"\n";
-    assert_eq!(loaded(any).web_listen.as_deref(), Some("h:0"));
+    assert_eq!(loaded(any).web.listen.as_deref(), Some("h:0"));
 }
 
 /// Pieces out of which odd texts are made.

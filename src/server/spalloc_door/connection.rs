@@ -5,6 +5,7 @@
 
 use super::super::bell::Bell;
 use super::super::house::House;
+use super::super::listener::DoorKind;
 use super::super::pipe::{Broken, LINGER_MS, OUT_BYTES_PAUSE, Pipe, READS_IN_A_ROW_MAX, with_buffer};
 use super::talk::{Answered, Talk};
 use crate::clock::Moment;
@@ -287,6 +288,6 @@ impl SpallocConnection {
 
 impl Drop for SpallocConnection {
     fn drop(&mut self) {
-        self.house.leave(self.number, self.talk.peer().ip());
+        self.house.leave(DoorKind::Spalloc, self.number, self.talk.peer().ip());
     }
 }
