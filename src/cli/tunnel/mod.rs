@@ -17,7 +17,7 @@ use super::run::substitute::Told;
 use super::table::Table;
 use crate::client::{Client, ClientError, Event, Request};
 use clap::Args;
-use flows::{Flows, Local};
+use flows::Flows;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -278,8 +278,30 @@ struct Ready {
 }
 
 impl Tunnel<'_> {
-    /// Passes datagrams until it ends; answers the status to end with.
+    /// Passes datagrams until it ends; answers the status to end with. A program does not outlive its tunnel.
     fn run(mut self) -> Result<u8, Failure> {
+        let ended = self.pass();
+        if ended.is_err() {
+            self.end_program();
+        }
+        ended
+    }
+
+    fn end_program(&mut self) {
+        let Some(program) = &mut self.program else { return };
+        program.signal(Signal::TERM);
+        let until = Instant::now() + KILL_AFTER;
+        while let Ok(news) = self.news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if matches!(news, News::Exited) {
+                break;
+            }
+        }
+        program.signal(Signal::KILL);
+        // It has ended, or is ending; what it ended with is of no use any more.
+        let _ = program.reap();
+    }
+
+    fn pass(&mut self) -> Result<u8, Failure> {
         let mut look_at = Instant::now() + self.look_every;
         loop {
             let ready = self.wait(self.kill_at.map_or(look_at, |kill| kill.min(look_at)))?;
