@@ -283,3 +283,85 @@ fn take_ready(channel: &Channel, socket: &UdpSocket, buffer: &mut [u8], now: Mom
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::fact::{Grant, JobId};
+    use crate::lab::view::BoardName;
+    use crate::server::channels::Channels;
+
+    /// A channel to a board, with these bounds, and the board.
+    fn channel(waiting_max: usize, rate_per_s: u64) -> (Arc<Channel>, UdpSocket) {
+        let board = UdpSocket::bind("127.0.0.1:0").expect("a board");
+        let reach = Reach {
+            job: JobId(1),
+            grant: Grant(1),
+            machine: "m".into(),
+            board: BoardName::Serial("s".into()),
+            host: "127.0.0.1".into(),
+        };
+        let terms = Terms {
+            id: 1,
+            session: SessionId::from_bits(1),
+            user: UserName::guest(),
+            reach,
+            remote: board.local_addr().expect("an address"),
+            opened: Moment(0),
+            bounds: Bounds { datagram_bytes_max: 4, waiting_max, rate_per_s },
+        };
+        let seat = Channels::default().seat(1).expect("a seat");
+        (Channel::open(terms, seat, Arc::default()).expect("a channel"), board)
+    }
+
+    fn texts(taken: &Taken) -> Vec<&str> {
+        taken.datagrams.iter().map(|bytes| std::str::from_utf8(bytes).expect("text")).collect()
+    }
+
+    #[test]
+    fn the_oldest_gives_way_and_what_was_dropped_is_told_once() {
+        let (channel, _board) = channel(3, 0);
+        for said in ["1", "2", "3", "long!", "4", "5"] {
+            assert!(channel.take_in(Moment(0), said.as_bytes()));
+        }
+        let taken = channel.take(&mut 2);
+        assert_eq!((texts(&taken), taken.dropped, taken.more), (vec!["3", "4"], 3, true));
+        let taken = channel.take(&mut 100);
+        assert_eq!((texts(&taken), taken.dropped, taken.more), (vec!["5"], 0, false));
+        let view = channel.view();
+        assert_eq!((view.received, view.dropped, view.waiting), (5, 3, 0));
+    }
+
+    #[test]
+    fn each_direction_has_its_rate() {
+        let (channel, _board) = channel(9, 2);
+        let mut send = |at| channel.send(Moment(at), b"x");
+        assert_eq!(
+            [send(0), send(0), send(0), send(499)],
+            [Sent::Sent, Sent::Sent, Sent::TooSoon, Sent::TooSoon]
+        );
+        assert_eq!([send(500), send(500)], [Sent::Sent, Sent::TooSoon]);
+        for at in [0, 0, 0, 500, 500] {
+            channel.take_in(Moment(at), b"x");
+        }
+        let taken = channel.take(&mut 100);
+        assert_eq!((taken.datagrams.len(), taken.dropped), (3, 2));
+    }
+
+    #[test]
+    fn behind_a_shut_gate_nothing_is_sent_or_heard_and_what_came_before_is_told() {
+        let (channel, board) = channel(9, 0);
+        assert_eq!(channel.send(Moment(0), b"in"), Sent::Sent);
+        assert!(channel.take_in(Moment(0), b"time"));
+        channel.shut("enough");
+        channel.shut("again");
+        assert_eq!(channel.send(Moment(0), b"late"), Sent::Shut);
+        assert!(!channel.take_in(Moment(0), b"late"));
+        let taken = channel.take(&mut 1);
+        assert_eq!((texts(&taken), taken.end.as_deref()), (vec!["time"], Some("enough")));
+        let mut buffer = [0; 9];
+        assert_eq!(board.recv(&mut buffer).ok(), Some(2));
+        board.set_nonblocking(true).expect("a mode");
+        assert!(board.recv(&mut buffer).is_err());
+    }
+}

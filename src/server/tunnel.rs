@@ -100,6 +100,10 @@ impl Tunnel {
         });
         entered.inspect_err(|fault| channel.shut(&fault.msg))?;
         self.inside().channels.insert(channel.terms.id, channel.clone());
+        if channel.end().is_some() {
+            // The bell may have been heard before there was anything to read out.
+            self.bell.ring();
+        }
         channel.listen(self.house.clock.clone());
         Ok(Outcome::Channels(vec![channel.view()]))
     }

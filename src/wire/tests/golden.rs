@@ -250,6 +250,12 @@ fn the_page_shows_golden_messages() {
     for text in texts {
         assert!(golden.iter().any(|(.., known)| known == text), "{text}");
     }
+    let channels = std::fs::read_to_string(path("protocol-spec/channels.md")).unwrap();
+    let shown: Vec<&str> = channels.lines().filter(|line| line.starts_with("{\"session\":\"")).collect();
+    assert_eq!(shown.len(), 2);
+    for text in shown {
+        assert!(golden.iter().any(|(.., known)| known == text), "{text}");
+    }
     let frames: Vec<String> = golden.iter().map(|(.., text)| hex(&frame(text.as_bytes()))).collect();
     let shown: Vec<&str> =
         blocks.iter().map(|block| block.trim()).filter(|block| block.starts_with("1f8b")).collect();
