@@ -93,7 +93,7 @@ struct Gate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// The network has it.
-    Sent,
+    Done,
     /// The rate does not allow it yet.
     TooSoon,
     /// The network takes no more for now.
@@ -154,7 +154,7 @@ impl Channel {
             match socket.get_ref().send(datagram) {
                 Ok(_) => {
                     gate.sent += 1;
-                    return Sent::Sent;
+                    return Sent::Done;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // A board that refuses is not an error: it may be off.
@@ -335,12 +335,12 @@ mod tests {
     #[test]
     fn each_direction_has_its_rate() {
         let (channel, _board) = channel(9, 2);
-        let mut send = |at| channel.send(Moment(at), b"x");
+        let send = |at| channel.send(Moment(at), b"x");
         assert_eq!(
             [send(0), send(0), send(0), send(499)],
-            [Sent::Sent, Sent::Sent, Sent::TooSoon, Sent::TooSoon]
+            [Sent::Done, Sent::Done, Sent::TooSoon, Sent::TooSoon]
         );
-        assert_eq!([send(500), send(500)], [Sent::Sent, Sent::TooSoon]);
+        assert_eq!([send(500), send(500)], [Sent::Done, Sent::TooSoon]);
         for at in [0, 0, 0, 500, 500] {
             channel.take_in(Moment(at), b"x");
         }
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn behind_a_shut_gate_nothing_is_sent_or_heard_and_what_came_before_is_told() {
         let (channel, board) = channel(9, 0);
-        assert_eq!(channel.send(Moment(0), b"in"), Sent::Sent);
+        assert_eq!(channel.send(Moment(0), b"in"), Sent::Done);
         assert!(channel.take_in(Moment(0), b"time"));
         channel.shut("enough");
         channel.shut("again");

@@ -167,7 +167,7 @@ impl Tunnel {
         let now = self.house.clock.now();
         for (count, datagram) in datagrams.iter().enumerate() {
             match channel.send(now, datagram) {
-                Sent::Sent => {}
+                Sent::Done => {}
                 Sent::TooSoon if count == 0 => {
                     return Err(Fault::new(Code::DATAGRAM_RATE, Code::DATAGRAM_RATE.row().meaning));
                 }

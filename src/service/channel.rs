@@ -56,7 +56,10 @@ pub static FUNCTIONS: &[Function] = &[
         example: r#"{"job_id": 1, "machine": "m", "x": 0, "y": 0, "z": 0, "port": 17893}"#,
         plan: plan_open,
         answer: |outcome, _, out| match outcome {
-            Outcome::Channels(channels) if channels.len() == 1 => shape::write(out, &Told(&channels[0])),
+            Outcome::Channels(channels) => match channels.as_slice() {
+                [channel] => shape::write(out, &Told(channel)),
+                _ => Err(shape::unexpected()),
+            },
             _ => Err(shape::unexpected()),
         },
         null_for: &[],

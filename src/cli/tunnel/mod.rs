@@ -179,8 +179,9 @@ fn places(client: &mut Client, machine: &JobMachine) -> Result<Vec<Place>, Failu
         let requests: Vec<_> = torus.flat_map(pair).collect();
         let answers = client.call_many(&requests)?.into_iter().collect::<Result<Vec<_>, _>>();
         for pair in answers.map_err(ClientError::Call)?.chunks_exact(2) {
-            let board: Board = read(&pair[0])?;
-            let chip = serde_json::from_value(pair[1]["job_chip"].clone()).ok();
+            let [board, whereabouts] = pair else { continue };
+            let board: Board = read(board)?;
+            let chip = serde_json::from_value(whereabouts["job_chip"].clone()).ok();
             if let Some(host) = board.host.filter(|host| !host.is_empty()) {
                 places.push(Place { machine: board.machine, name: board.board, chip, host });
             }
