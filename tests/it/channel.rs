@@ -176,6 +176,15 @@ impl Peer {
     }
 }
 
+/// Stops a thread when dropped, also by a test that fails.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 fn texts(datagrams: &[Vec<u8>]) -> Vec<&str> {
     datagrams.iter().map(|bytes| std::str::from_utf8(bytes).expect("text")).collect()
 }
@@ -287,6 +296,7 @@ fn nothing_is_sent_once_the_end_of_a_loan_was_answered() {
         let session = sender.socket.session.clone();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
+            let _stops = Stops(&stop);
             let (stop, sender) = (&stop, &mut sender);
             scope.spawn(move || {
                 let data = vec![base64::encode(b"late"); 50];
@@ -309,7 +319,6 @@ fn nothing_is_sent_once_the_end_of_a_loan_was_answered() {
                 peer.call(json!({"fname": "get_version"})).expect("a version");
             }
             assert_eq!(boards[0].heard_so_far(), Vec::<Vec<u8>>::new(), "round {round}");
-            stop.store(true, Ordering::Release);
         });
     }
     assert!(total >= 20);
@@ -443,6 +452,7 @@ fn a_slow_reader_loses_the_oldest_and_is_told_how_many() {
     // The board repeats its last word until it is heard.
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let stops = Stops(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 boards[0].say(&u32::MAX.to_be_bytes(), to_slow);
@@ -455,7 +465,7 @@ fn a_slow_reader_loses_the_oldest_and_is_told_how_many() {
             numbers.extend(came.iter().map(|bytes| u32::from_be_bytes(bytes[..4].try_into().expect("4"))));
             dropped += lost;
         }
-        done.store(true, Ordering::Release);
+        drop(stops);
         numbers.retain(|number| *number != u32::MAX);
         assert!(dropped > 0, "{} came", numbers.len());
         assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "they came out of order");
