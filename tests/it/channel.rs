@@ -52,9 +52,18 @@ impl Board {
 
     /// All that has come before this call; nothing may come from elsewhere meanwhile.
     fn heard_so_far(&self) -> Vec<Vec<u8>> {
+        // First what there is, so that there is room for the mark.
+        let mut all = Vec::new();
+        self.0.set_nonblocking(true).expect("a mode");
+        let mut buffer = [0; 2048];
+        while let Ok(bytes) = self.0.recv(&mut buffer) {
+            all.push(buffer[..bytes].to_vec());
+        }
+        self.0.set_nonblocking(false).expect("a mode");
         let mark = format!("mark {:?}", Instant::now()).into_bytes();
         UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(&mark, self.at())).expect("sent");
-        std::iter::from_fn(|| Some(self.hear().0).filter(|heard| *heard != mark)).collect()
+        all.extend(std::iter::from_fn(|| Some(self.hear().0).filter(|heard| *heard != mark)));
+        all
     }
 }
 
