@@ -37,7 +37,7 @@ const VERSIONS: &str = concat!(
 
 /// The names of the services, for those who ask about one of them.
 const SERVICE_NAMES: &[&str] =
-    &["about", "machine", "job", "board", "reservation", "notice", "user", "admin"];
+    &["about", "machine", "job", "board", "reservation", "channel", "notice", "user", "admin"];
 
 /// The functions of this service.
 pub static FUNCTIONS: &[Function] = &[
