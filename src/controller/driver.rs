@@ -73,6 +73,10 @@ pub fn start(
             let office = Office::new(machine, settings, boards, clock, outcomes, answers);
             async_std::task::spawn(office.run(arriving))
         }
+        ControllerSettings::Bmp(_) => {
+            // The boards of a BMP cannot be switched yet.
+            async_std::task::spawn(async move { while arriving.recv().await.is_ok() {} })
+        }
     };
     Handle { tasks, ended: Some(ended) }
 }

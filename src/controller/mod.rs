@@ -20,7 +20,7 @@ pub mod simulated;
 mod tests;
 
 pub use driver::{Handle, start};
-pub use settings::{Boards, CommandSettings, ControllerSettings, SimulatedSettings};
+pub use settings::{BmpSettings, Boards, BootImage, CommandSettings, ControllerSettings, SimulatedSettings};
 
 use crate::allocator::BoardIndex;
 use crate::error::{Code, Fault};
