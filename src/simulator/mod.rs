@@ -6,6 +6,8 @@
 //!
 //! Deliberately not here: what neurons compute. A chip has memory, tags, a router's table and cores with states; nothing runs.
 
+pub mod frame;
+
 use std::net::SocketAddrV4;
 
 /// A datagram that came to one of the ports of something simulated.
