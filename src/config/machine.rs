@@ -169,6 +169,7 @@ impl<'l> Reader<'_, 'l> {
             kinds: form.names("kinds").unwrap_or_else(|| vec![default_kind.into()]),
             settle_ms: form.number("settle_s", seconds(0, SETTLE_S_MAX)).unwrap_or(0),
             order_ms_max: form.number("order_s_max", seconds(1, ORDER_S_MAX)).unwrap_or(ORDER_MS_DEFAULT),
+            boots: controller.boots(),
             shape,
         };
         if let Some(entry) = table.entry("kinds").filter(|_| spec.kinds.is_empty()) {

@@ -10,6 +10,7 @@
 //!
 //! What is deliberately not here: which boards to lend, and what a failure means for a job.
 
+pub mod bmp;
 pub mod command;
 pub mod driver;
 pub mod fence;
