@@ -380,6 +380,11 @@ impl Bench {
         self.toys[&seat.frame].sticky.contains(&seat.board.number().into())
     }
 
+    pub fn is_bad(&self, board: u32) -> bool {
+        let seat = self.layout.seat(BoardIndex(board)).unwrap();
+        self.toys[&seat.frame].bad.contains_key(&seat.board.number().into())
+    }
+
     pub fn is_on(&self, board: u32) -> bool {
         let seat = self.layout.seat(BoardIndex(board)).unwrap();
         self.toys[&seat.frame].on.contains(&seat.board.number().into())
