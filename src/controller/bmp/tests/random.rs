@@ -55,7 +55,6 @@ fn mend(bench: &mut Bench) {
         (toy.silent, toy.busy) = (false, 0);
         toy.lost_powers.clear();
         toy.bad.clear();
-        toy.sticky.clear();
     }
 }
 
@@ -118,8 +117,6 @@ fn check_new(
                 Action::Prepare { .. } => assert!(bench.is_parted(board.0, boards), "seed {seed}: {board:?}"),
                 // Nobody looks whether a board that is only switched off is off.
                 Action::PowerOff | Action::Test if bench.is_sticky(board.0) => {}
-                // Such a board looks just like one that is off.
-                Action::Clean if bench.is_sticky(board.0) && bench.is_bad(board.0) => {}
                 _ => assert!(!bench.is_on(board.0), "seed {seed}: {board:?} is on after {action:?}"),
             }
         }
