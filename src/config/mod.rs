@@ -47,6 +47,9 @@ use settings::Settings;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// Opens a file and reads so many bytes of it at the most, and one more if it is longer.
+pub type ReadImage<'a> = &'a dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
+
 /// The doors this build has; the others may be configured, and stay closed.
 const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen"];
 /// All doors.
@@ -286,10 +289,7 @@ impl Config {
     }
 
     /// Reads the boot images that machines name, through what opens files for it; all that is wrong with them comes at once.
-    pub fn read_images(
-        &mut self,
-        read: &dyn Fn(&Path, usize) -> Result<Vec<u8>, String>,
-    ) -> Result<(), Vec<Complaint>> {
+    pub fn read_images(&mut self, read: ReadImage<'_>) -> Result<(), Vec<Complaint>> {
         let mut complaints = Vec::new();
         for machine in &mut self.machines {
             let ControllerSettings::Bmp(settings) = &mut machine.controller else { continue };

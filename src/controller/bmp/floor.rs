@@ -203,7 +203,7 @@ impl Floor {
         let Some(layout) = &self.layout else { return };
         let mut failures = BTreeMap::new();
         match came {
-            Err(why) => drop(failures.extend(layout.root(&boot.job).map(|root| (root, why)))),
+            Err(why) => failures.extend(layout.root(&boot.job).map(|root| (root, why))),
             Ok(booted) => {
                 self.steps.push_back(Step::Say(format!("{cause}: booted, {} answers", booted.release)));
                 if let Some(geometry) = layout.geometry(&boot.job) {

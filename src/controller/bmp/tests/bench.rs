@@ -27,7 +27,11 @@ pub const ANSWER_MS: u64 = 5;
 /// How long it takes to find out that nobody answers.
 pub const SILENCE_MS: u64 = 8_000;
 
+/// What comes of a question.
+type Replied = Result<Vec<u8>, Trouble>;
+
 /// A BMP and its boards.
+#[derive(Default)]
 pub struct Toy {
     pub on: BTreeSet<u32>,
     pub stopped: BTreeSet<(u32, Link)>,
@@ -49,26 +53,9 @@ pub struct Toy {
     pub on_ms: u64,
 }
 
-impl Default for Toy {
-    fn default() -> Toy {
-        Toy {
-            on: BTreeSet::new(),
-            stopped: BTreeSet::new(),
-            bad: BTreeMap::new(),
-            sticky: BTreeSet::new(),
-            silent: false,
-            busy: 0,
-            lost_powers: Vec::new(),
-            hundredths: None,
-            asked: Vec::new(),
-            on_ms: 0,
-        }
-    }
-}
-
 impl Toy {
     /// What comes of a question, and after how long.
-    fn answer(&mut self, question: Question) -> (u64, Result<Vec<u8>, Trouble>) {
+    fn answer(&mut self, question: Question) -> (u64, Replied) {
         self.asked.push(question.to_string());
         let silence = (SILENCE_MS, Err(Trouble::Failed(Failure::Silent)));
         if self.silent {
@@ -164,7 +151,7 @@ pub struct Bench {
     settings: Arc<BmpSettings>,
     pub toys: BTreeMap<FrameId, Toy>,
     /// Replies under way.
-    flights: BTreeMap<(Moment, u64), (FrameId, Result<Vec<u8>, Trouble>)>,
+    flights: BTreeMap<(Moment, u64), (FrameId, Replied)>,
     pub outcomes: Vec<Outcome>,
     pub answers: BTreeMap<u64, Result<Reading, ControllerError>>,
     /// Boots under way, with the host and the size in chips.

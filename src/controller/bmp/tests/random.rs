@@ -73,7 +73,7 @@ fn command(bench: &mut Bench, books: &mut Books, chance: &mut Chance) {
     books.orders.insert(order.id, (boards.clone(), order.action.clone()));
     books.last.extend(boards.iter().map(|board| (*board, order.id)));
     bench.give(&order);
-    if chance.number() % 5 == 0 {
+    if chance.number().is_multiple_of(5) {
         bench.give(&order);
     }
 }
@@ -134,7 +134,7 @@ fn play(seed: u64) {
             1 | 2 => command(&mut bench, &mut books, &mut chance),
             3 => {
                 let board = chance_below(&mut chance, 12);
-                let what = if chance.number() % 2 == 0 {
+                let what = if chance.number().is_multiple_of(2) {
                     Consult::ReadSensors
                 } else {
                     Consult::Identify { on: None }
