@@ -6,6 +6,9 @@
 //!
 //! Deliberately not here: what neurons compute. A chip has memory, tags, a router's table and cores with states; nothing runs.
 
+pub mod faults;
+pub mod network;
+
 use std::net::SocketAddrV4;
 
 /// A datagram that came to one of the ports of something simulated.
