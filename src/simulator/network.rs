@@ -4,7 +4,7 @@
 //! each kind of ill and each way by itself. The same seed and the same datagrams at the same times meet the same fate.
 
 use super::faults::{Ill, Share, Way};
-use crate::clock::Moment;
+use crate::spinnaker::exchange::At;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -64,7 +64,7 @@ pub struct Network {
     all: [Ills; 2],
     at: BTreeMap<(Ipv4Addr, Way), Ills>,
     /// By the time of arrival and, at the same time, by departure.
-    underway: BTreeMap<(Moment, u64), (Way, Datagram)>,
+    underway: BTreeMap<(At, u64), (Way, Datagram)>,
     departed: u64,
     /// So many were lost because too many were on their way.
     pub crowded_out: u64,
@@ -105,7 +105,7 @@ impl Network {
     }
 
     /// A datagram departs. Those that arrive at once are put into `arrived`.
-    pub fn send(&mut self, now: Moment, way: Way, datagram: Datagram, arrived: &mut Vec<Datagram>) {
+    pub fn send(&mut self, now: At, way: Way, datagram: Datagram, arrived: &mut Vec<Datagram>) {
         let hardware = match way {
             Way::In => *datagram.to.ip(),
             Way::Out => *datagram.from.ip(),
@@ -137,7 +137,7 @@ impl Network {
 
     fn depart(
         &mut self,
-        now: Moment,
+        now: At,
         way: Way,
         ills: &Ills,
         datagram: Datagram,
@@ -159,12 +159,12 @@ impl Network {
     }
 
     /// When the next datagram arrives.
-    pub fn wake_at(&self) -> Option<Moment> {
+    pub fn wake_at(&self) -> Option<At> {
         self.underway.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// The next datagram that has arrived by now.
-    pub fn next_arrived(&mut self, now: Moment) -> Option<(Way, Datagram)> {
+    pub fn next_arrived(&mut self, now: At) -> Option<(Way, Datagram)> {
         let next = self.underway.first_entry()?;
         (next.key().0 <= now).then(|| next.remove())
     }
@@ -215,13 +215,13 @@ mod tests {
     fn hundred(network: &mut Network, to: u8) -> Vec<u8> {
         let mut arrived = Vec::new();
         for number in 0..100 {
-            network.send(Moment(1_000 + u64::from(number)), Way::In, inward(to, number), &mut arrived);
-            let now = Moment(1_000 + u64::from(number));
+            network.send(At(1_000 + u64::from(number)), Way::In, inward(to, number), &mut arrived);
+            let now = At(1_000 + u64::from(number));
             while let Some((_, datagram)) = network.next_arrived(now) {
                 arrived.push(datagram);
             }
         }
-        while let Some((_, datagram)) = network.next_arrived(Moment(1_000_000)) {
+        while let Some((_, datagram)) = network.next_arrived(At(1_000_000)) {
             arrived.push(datagram);
         }
         arrived.iter().map(|datagram| datagram.bytes[0]).collect()
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(hundred(&mut network, 2).len(), 100);
         let outward = Datagram { from: hardware(1), to: HOST, bytes: vec![1] };
         let mut arrived = Vec::new();
-        network.send(Moment(0), Way::Out, outward.clone(), &mut arrived);
+        network.send(At(0), Way::Out, outward.clone(), &mut arrived);
         assert_eq!(arrived, [outward]);
         network.clear();
         assert_eq!(hundred(&mut network, 1).len(), 100);
@@ -289,13 +289,13 @@ mod tests {
         network.set(Ill::Delay(50, 50), Some(Way::Out), None);
         let mut arrived = Vec::new();
         let outward = |number| Datagram { from: hardware(1), to: HOST, bytes: vec![number] };
-        network.send(Moment(100), Way::Out, outward(1), &mut arrived);
-        network.send(Moment(100), Way::Out, outward(2), &mut arrived);
+        network.send(At(100), Way::Out, outward(1), &mut arrived);
+        network.send(At(100), Way::Out, outward(2), &mut arrived);
         assert!(arrived.is_empty());
-        assert_eq!(network.wake_at(), Some(Moment(150)));
-        assert_eq!(network.next_arrived(Moment(149)), None);
-        assert_eq!(network.next_arrived(Moment(150)), Some((Way::Out, outward(1))));
-        assert_eq!(network.next_arrived(Moment(150)), Some((Way::Out, outward(2))));
+        assert_eq!(network.wake_at(), Some(At(150)));
+        assert_eq!(network.next_arrived(At(149)), None);
+        assert_eq!(network.next_arrived(At(150)), Some((Way::Out, outward(1))));
+        assert_eq!(network.next_arrived(At(150)), Some((Way::Out, outward(2))));
         assert_eq!(network.wake_at(), None);
     }
 
@@ -305,7 +305,7 @@ mod tests {
         network.set(Ill::Delay(60_000, 60_000), None, None);
         let mut arrived = Vec::new();
         for _ in 0..UNDERWAY_MAX + 10 {
-            network.send(Moment(0), Way::In, inward(1, 0), &mut arrived);
+            network.send(At(0), Way::In, inward(1, 0), &mut arrived);
         }
         assert_eq!(network.underway.len(), UNDERWAY_MAX);
         assert_eq!(network.crowded_out, 10);

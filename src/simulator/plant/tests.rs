@@ -1,0 +1,1 @@
+//! Plants with virtual time.
