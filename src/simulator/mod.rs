@@ -9,6 +9,7 @@
 //! Deliberately not here: what neurons compute. A chip has memory, tags, a router's table and cores with states; nothing runs.
 
 pub mod chips;
+pub mod frame;
 
 pub mod faults;
 pub mod network;

@@ -135,14 +135,7 @@ impl Network {
         }
     }
 
-    fn depart(
-        &mut self,
-        now: At,
-        way: Way,
-        ills: &Ills,
-        datagram: Datagram,
-        arrived: &mut Vec<Datagram>,
-    ) {
+    fn depart(&mut self, now: At, way: Way, ills: &Ills, datagram: Datagram, arrived: &mut Vec<Datagram>) {
         let (least, most) = ills.delay_ms.unwrap_or_default();
         let mut ms = self.chance.between(least, most);
         if self.chance.befalls(ills.reorder) {

@@ -73,9 +73,8 @@ pub struct ChipsSpec {
 impl ChipsSpec {
     /// A machine of so many triads with all its boards, at addresses from this one on.
     pub fn whole(width: u32, height: u32, first: Ipv4Addr) -> ChipsSpec {
-        let boards = (0..width * height * 3).map(|board| {
-            (BoardIndex(board), Ipv4Addr::from(u32::from(first).wrapping_add(board)))
-        });
+        let boards = (0..width * height * 3)
+            .map(|board| (BoardIndex(board), Ipv4Addr::from(u32::from(first).wrapping_add(board))));
         ChipsSpec { width, height, present: boards.collect(), ..ChipsSpec::default() }
     }
 }

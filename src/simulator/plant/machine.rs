@@ -248,7 +248,8 @@ impl Machine {
     fn feel(&mut self, now: At, frame: usize, event: &FrameEvent) {
         match event {
             FrameEvent::Power { boards, .. } | FrameEvent::Reset { boards, .. } => {
-                for board in boards.iter().filter_map(|board| self.board_in(frame, board)).collect::<Vec<_>>() {
+                for board in boards.iter().filter_map(|board| self.board_in(frame, board)).collect::<Vec<_>>()
+                {
                     self.start_anew(now, board);
                 }
             }

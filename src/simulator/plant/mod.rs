@@ -128,7 +128,14 @@ impl Plant {
     }
 
     /// Takes a datagram that was sent to an address of the plant; whatever arrives at a host by now is appended to `out`.
-    pub fn handle(&mut self, now: At, to: SocketAddrV4, from: SocketAddrV4, bytes: &[u8], out: &mut Vec<Datagram>) {
+    pub fn handle(
+        &mut self,
+        now: At,
+        to: SocketAddrV4,
+        from: SocketAddrV4,
+        bytes: &[u8],
+        out: &mut Vec<Datagram>,
+    ) {
         self.wake(now, out);
         let datagram = Datagram { from, to, bytes: bytes.to_vec() };
         let mut arrived = std::mem::take(&mut self.arrived);
@@ -263,11 +270,17 @@ impl Plant {
     /// The numbers of a machine and of its frame.
     fn find_frame(&self, name: &FrameName) -> Result<(usize, usize), Wrong> {
         let FrameName { machine, cabinet, frame } = name;
-        if let Some(machine) = machine.as_ref().filter(|name| self.machines.iter().all(|one| one.name != **name)) {
+        if let Some(machine) =
+            machine.as_ref().filter(|name| self.machines.iter().all(|one| one.name != **name))
+        {
             let names: Vec<_> = self.machines.iter().map(|machine| &*machine.name).collect();
             return Err(Wrong(format!("there is no machine '{machine}'; there are {}", names.join(", "))));
         }
-        let named = self.machines.iter().enumerate().filter(|(_, one)| machine.as_ref().is_none_or(|name| one.name == *name));
+        let named = self
+            .machines
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| machine.as_ref().is_none_or(|name| one.name == *name));
         let found: Vec<_> =
             named.filter_map(|(number, one)| Some((number, one.frame_number(*cabinet, *frame)?))).collect();
         match found[..] {

@@ -101,11 +101,7 @@ impl MachinePlan {
         MachinePlan {
             name: name.into(),
             torus,
-            frames: vec![FramePlan {
-                cabinet: 0,
-                frame: 0,
-                address: Ipv4Addr::from(first.wrapping_sub(1)),
-            }],
+            frames: vec![FramePlan { cabinet: 0, frame: 0, address: Ipv4Addr::from(first.wrapping_sub(1)) }],
             boards: boards.collect(),
             dead_links: Vec::new(),
         }
@@ -148,7 +144,10 @@ fn check_machine(machine: &MachinePlan) -> Result<(), Wrong> {
     let MachinePlan { name, torus, .. } = machine;
     let sides = [torus.width, torus.height];
     if sides.iter().any(|side| !(1..=SIDE_TRIADS_MAX).contains(side)) {
-        let what = format!("{name} has {} x {} triads; each side may have 1 to {SIDE_TRIADS_MAX}", sides[0], sides[1]);
+        let what = format!(
+            "{name} has {} x {} triads; each side may have 1 to {SIDE_TRIADS_MAX}",
+            sides[0], sides[1]
+        );
         return Err(Wrong(what));
     }
     let (mut frames, mut places, mut logical) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());

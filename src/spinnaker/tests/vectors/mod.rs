@@ -2,7 +2,7 @@
 //! checks fails, unless it stands in the list of what is left.
 
 mod eieio;
-mod json;
+pub(crate) mod json;
 mod replies;
 mod requests;
 mod tables;
