@@ -15,6 +15,8 @@ pub mod faults;
 pub mod network;
 pub mod plant;
 
+pub mod serve;
+
 use std::net::SocketAddrV4;
 
 /// A datagram that came to one of the ports of something simulated.

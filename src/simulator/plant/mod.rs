@@ -24,9 +24,9 @@ pub use event::{Deed, EVENTS_MAX, Event};
 pub use spec::{BOARDS_MAX, BoardPlan, FRAME_MAX, FramePlan, MachinePlan, PlantSpec, SIDE_TRIADS_MAX};
 
 use super::Arrived;
-use super::faults::{BoardName, Fault, FrameName, Way, Wrong};
+use super::faults::{BoardName, Fault, FrameName, Ill, Way, Wrong};
 use super::network::{Datagram, Network};
-use crate::allocator::{BoardIndex, Triad};
+use crate::allocator::BoardIndex;
 use crate::spinnaker::bmp::fpga::Fpga;
 use crate::spinnaker::exchange::At;
 use crate::spinnaker::scp::ResultCode;
@@ -102,21 +102,6 @@ impl Plant {
     /// An address whose ports are not what they were; to be asked until there is none.
     pub fn poll_ports_changed(&mut self) -> Option<Ipv4Addr> {
         self.machines.iter_mut().find_map(Machine::poll_ports_changed)
-    }
-
-    /// Where the BMP of a frame answers.
-    pub fn bmp(&self, cabinet: u32, frame: u32) -> Option<SocketAddrV4> {
-        let units = self.machines.iter().flat_map(|machine| &machine.frames);
-        let plan = units.map(|unit| unit.plan).find(|plan| (plan.cabinet, plan.frame) == (cabinet, frame))?;
-        Some(SocketAddrV4::new(plan.address, SCP_UDP_PORT))
-    }
-
-    /// Where SC&MP of a board of the first machine that has it answers.
-    pub fn board(&self, logical: Triad) -> Option<SocketAddrV4> {
-        let address = self.machines.iter().find_map(|machine| {
-            machine.torus.index_within(logical).and_then(|board| machine.board_address(board))
-        })?;
-        Some(SocketAddrV4::new(address, SCP_UDP_PORT))
     }
 
     /// Whether the chips of a board have power.
@@ -205,7 +190,7 @@ impl Plant {
     /// Something goes wrong, or is put right.
     pub fn suffer(&mut self, now: At, fault: &Fault) -> Result<(), Wrong> {
         match fault {
-            Fault::OnTheWay { ill, way, at } => return self.suffer_on_the_way(fault, *ill, *way, *at),
+            Fault::OnTheWay { ill, way, at } => return self.suffer_on_the_way(*ill, *way, *at),
             Fault::Busy(frame, times) => self.frame_mut(frame)?.faults_mut().busy = *times,
             Fault::Offline(frame) => self.frame_mut(frame)?.faults_mut().offline = true,
             Fault::Online(frame) => self.frame_mut(frame)?.faults_mut().offline = false,
@@ -234,14 +219,7 @@ impl Plant {
         Ok(())
     }
 
-    fn suffer_on_the_way(
-        &mut self,
-        fault: &Fault,
-        ill: super::faults::Ill,
-        way: Option<Way>,
-        at: Option<Ipv4Addr>,
-    ) -> Result<(), Wrong> {
-        debug_assert!(matches!(fault, Fault::OnTheWay { .. }));
+    fn suffer_on_the_way(&mut self, ill: Ill, way: Option<Way>, at: Option<Ipv4Addr>) -> Result<(), Wrong> {
         if let Some(address) = at.filter(|address| !self.places.contains_key(address)) {
             return Err(Wrong(format!("nothing simulated has the address {address}")));
         }

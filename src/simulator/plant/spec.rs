@@ -3,6 +3,7 @@
 use super::super::faults::Wrong;
 use crate::allocator::link::Link;
 use crate::allocator::{Torus, Triad};
+use crate::spinnaker::SCP_UDP_PORT;
 use crate::spinnaker::bmp::Board;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -122,6 +123,20 @@ impl PlantSpec {
             });
             frames.chain(boards)
         })
+    }
+
+    /// Where the BMP of a frame answers, of the first machine that has such a frame.
+    pub fn bmp(&self, cabinet: u32, frame: u32) -> Option<SocketAddrV4> {
+        let mut frames = self.machines.iter().flat_map(|machine| &machine.frames);
+        let plan = frames.find(|plan| (plan.cabinet, plan.frame) == (cabinet, frame))?;
+        Some(SocketAddrV4::new(plan.address, SCP_UDP_PORT))
+    }
+
+    /// Where SC&MP of a board answers, of the first machine that has such a board.
+    pub fn board(&self, logical: Triad) -> Option<SocketAddrV4> {
+        let mut boards = self.machines.iter().flat_map(|machine| &machine.boards);
+        let plan = boards.find(|plan| plan.logical == logical)?;
+        Some(SocketAddrV4::new(plan.address, SCP_UDP_PORT))
     }
 
     /// What is wrong with it, if anything is.
