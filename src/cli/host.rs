@@ -94,7 +94,7 @@ pub fn origin(file: Option<&PathBuf>, data_dir: Option<&PathBuf>, listen: Option
         |flag: &str, key: &str, text: String| Flag { flag: flag.to_owned(), key: key.to_owned(), text };
     let data_dir = data_dir.map(|dir| flag("--data-dir", "data_dir", dir.display().to_string()));
     let listen = listen.map(|listen| flag("--listen", "native.listen", listen.clone()));
-    Origin { file: file.cloned(), flags: data_dir.into_iter().chain(listen).collect() }
+    Origin { file: file.cloned(), text: None, flags: data_dir.into_iter().chain(listen).collect() }
 }
 
 /// A configuration that is wrong is the fault of the command line.
