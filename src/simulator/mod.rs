@@ -17,6 +17,9 @@ pub mod plant;
 
 pub mod serve;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddrV4;
 
 /// A datagram that came to one of the ports of something simulated.

@@ -17,6 +17,7 @@ mod restart;
 mod run;
 mod scripts;
 mod served;
+mod simulate;
 mod simulator;
 mod socket;
 mod spalloc;
