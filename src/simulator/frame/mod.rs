@@ -28,61 +28,115 @@ mod event;
 mod faults;
 mod spec;
 
+mod message;
+mod tag;
+
+mod board;
+mod fpga;
+mod info;
+mod memory;
+mod power;
+mod store;
+
 pub use event::{EVENTS_MAX, FrameEvent};
 pub use faults::FrameFaults;
+pub use message::BUFFERS;
 pub use spec::{BmpVersion, FrameSpec, HARDWARE};
 
 use super::{Arrived, Leaving};
 use crate::spinnaker::bmp::Board;
 use crate::spinnaker::bmp::fpga::Link;
 use crate::spinnaker::exchange::At;
+use board::BoardState;
 use event::Events;
+use message::{Done, Held, Rubbish};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The boards of one frame and their BMPs.
 #[derive(Debug)]
 pub struct Frame {
     spec: FrameSpec,
     faults: FrameFaults,
+    boards: BTreeMap<Board, BoardState>,
+    /// Messages that wait until the one before them is answered.
+    waiting: VecDeque<Held>,
+    /// The message that is being answered, and what will be the reply.
+    running: Option<(Held, Done)>,
     events: Events,
+    rubbish: Rubbish,
 }
 
 impl Frame {
     /// A frame with all boards off.
     pub fn new(spec: FrameSpec) -> Frame {
-        Frame { spec, faults: FrameFaults::default(), events: Events::default() }
+        let present = spec.boards.and(spec.ethernet_board);
+        let boards = present.iter().map(|board| (board, BoardState::new(board, &spec))).collect();
+        let rubbish = Rubbish::new(spec.seed);
+        Frame {
+            spec,
+            faults: FrameFaults::default(),
+            boards,
+            waiting: VecDeque::new(),
+            running: None,
+            events: Events::default(),
+            rubbish,
+        }
     }
 
-    /// Takes a datagram that came to the plug; what leaves because of it now is appended.
+    /// Takes a datagram that came to the plug; what leaves because of it now is appended, after what was due before.
     pub fn handle(&mut self, now: At, arrived: &Arrived<'_>, out: &mut Vec<Leaving>) {
-        let _ = (now, arrived, out, &self.spec);
+        self.wake(now, out);
+        if self.faults.offline {
+            return;
+        }
+        let admitted = self.admit(now, arrived);
+        self.waiting.extend(admitted);
+        self.work(now, out);
     }
 
     /// When something happens next by itself.
     pub fn wake_at(&self) -> Option<At> {
-        None
+        let running = self.running.as_ref().map(|(_, done)| done.until);
+        let boards = self.boards.values();
+        let of_boards = boards.flat_map(|state| [state.switches.wake_at(), state.tags.wake_at()]);
+        of_boards.chain([running]).flatten().min()
     }
 
     /// Does all that happens by itself until now, in order; what leaves because of it is appended.
     pub fn wake(&mut self, now: At, out: &mut Vec<Leaving>) {
-        let _ = (now, out);
+        while let Some(at) = self.wake_at().filter(|at| *at <= now) {
+            self.pass(at, out);
+        }
+    }
+
+    /// Does what happens at one time: boards first, so that nobody hears of it before it is so.
+    fn pass(&mut self, at: At, out: &mut Vec<Leaving>) {
+        self.switch(at);
+        if let Some((held, done)) = self.running.take_if(|(_, done)| done.until <= at) {
+            self.reply(at, &held, &done.answer, out);
+            self.work(at, out);
+        }
+        self.boards.values_mut().for_each(|state| state.tags.wake(at));
     }
 
     /// Whether the chips of a board have power, as of the last `handle` or `wake`.
     pub fn is_on(&self, board: Board) -> bool {
-        let _ = board;
-        false
+        self.boards.get(&board).is_some_and(|state| state.on)
     }
 
     /// Whether the chips of a board are held in reset.
     pub fn is_held(&self, board: Board) -> bool {
-        let _ = board;
-        false
+        self.boards.get(&board).is_some_and(|state| state.held)
+    }
+
+    /// The LEDs of a board, bit n for LED n.
+    pub fn leds(&self, board: Board) -> u8 {
+        self.boards.get(&board).map_or(0, |state| state.leds)
     }
 
     /// Whether a board was told to send no data over a link.
     pub fn stops(&self, board: Board, link: Link) -> bool {
-        let _ = (board, link);
-        false
+        self.boards.get(&board).is_some_and(|state| state.fpgas.iter().any(|fpga| fpga.stops(link)))
     }
 
     /// What is wrong with it, to be changed.
@@ -95,3 +149,6 @@ impl Frame {
         self.events.pop()
     }
 }
+
+#[cfg(test)]
+mod tests;
