@@ -69,7 +69,9 @@ fn a_bmp_says_its_version_and_switches_a_board_that_boots_and_falls_silent_again
     assert!(is_silent(&board, &version));
 
     let rom = socket_to(SocketAddrV4::new(*simulation.board(first()).ip(), BOOT_UDP_PORT));
-    boot_datagrams().iter().for_each(|datagram| drop(rom.send(datagram).unwrap()));
+    for datagram in boot_datagrams() {
+        rom.send(&datagram).unwrap();
+    }
     let booted = Deed::Booted { board: first() };
     let event = events.find_within(PATIENCE, |event| event.deed == booted).expect("it boots");
     assert_eq!((event.address, &*event.machine), (*simulation.board(first()).ip(), "small"));
