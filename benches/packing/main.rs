@@ -356,6 +356,7 @@ fn machine(head: &Head) -> MachineSpec {
         kinds: vec!["spinnaker".into()],
         settle_ms: head.settle_ms,
         order_ms_max: 60_000,
+        boots: true,
     }
 }
 

@@ -529,7 +529,8 @@ mod tests {
     fn joined() -> Event {
         let shape = Shape::Pool { serials: vec!["s-0".into(), "s-1".into()] };
         let (tags, kinds) = (["default".into()].into(), vec!["burn".into()]);
-        let spec = MachineSpec { name: "p".into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 1 };
+        let spec =
+            MachineSpec { name: "p".into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 1, boots: true };
         Event::MachineAdded { spec: Arc::new(spec), position: 0 }
     }
 

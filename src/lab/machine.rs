@@ -28,6 +28,8 @@ pub struct MachineSpec {
     pub settle_ms: u64,
     /// How long the controller may take over one order.
     pub order_ms_max: u64,
+    /// Whether the controller can boot boards for a job that asks for it.
+    pub boots: bool,
 }
 
 /// Why a board is dead that no operator declared so.

@@ -243,7 +243,7 @@ fn complaints_of_all_parts_come_at_once_in_the_order_of_the_text() {
         "5:8: machine.name: \"m/1\": a name has 1 to 64 letters, digits, '.', '_' and '-'",
         "7:9: machine.count: needs a whole number, not a text",
         "9:12: machine.settle_s: needs a number of seconds, not true or false",
-        "10:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\" and \"command\"",
+        "10:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\", \"command\", \"bmp\"",
         "10:1: machine.height: is missing: how many triads from south to north",
         "13:9: machine.width: 0 is out of range: 1 to 1000",
         "BERTH_LIMITS_JOBS: unknown variable; the nearest is BERTH_LIMITS_JOBS_MAX",

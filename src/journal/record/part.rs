@@ -394,6 +394,18 @@ pub struct Made {
     kinds: Vec<Text>,
     settle_ms: u64,
     order_ms_max: u64,
+    /// Written only where it is false, which it never was before there was such a thing.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    boots: bool,
+}
+
+/// What `Made::boots` is when nothing is written.
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 /// The two shapes of machines.
@@ -437,6 +449,7 @@ impl From<&MachineSpec> for Made {
             kinds: texts(&spec.kinds),
             settle_ms: spec.settle_ms,
             order_ms_max: spec.order_ms_max,
+            boots: spec.boots,
         }
     }
 }
@@ -455,6 +468,7 @@ impl Made {
             kinds: shared(self.kinds),
             settle_ms: self.settle_ms,
             order_ms_max: self.order_ms_max,
+            boots: self.boots,
         })
     }
 }

@@ -219,6 +219,7 @@ fn machine() -> BoxedStrategy<MachineSpec> {
         kinds: vec(text(), 0..4),
         settle_ms: any::<u64>(),
         order_ms_max: any::<u64>(),
+        boots: any::<bool>(),
     })
 }
 
@@ -540,6 +541,7 @@ fn golden_torus() -> MachineSpec {
         kinds: vec!["spinnaker".into(), "plain".into()],
         settle_ms: 30_000,
         order_ms_max: 60_000,
+        boots: true,
     }
 }
 

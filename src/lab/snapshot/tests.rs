@@ -105,6 +105,7 @@ fn torus() -> MachineSpec {
         kinds: vec!["spinnaker".into()],
         settle_ms: 30_000,
         order_ms_max: 60_000,
+        boots: true,
     }
 }
 

@@ -269,7 +269,7 @@ fn pool() -> MachineSpec {
 fn machine(name: &str, shape: Shape, kinds: &[&str]) -> MachineSpec {
     let kinds = kinds.iter().map(|kind| Arc::from(*kind)).collect();
     let tags = ["default".into(), "lab".into()].into();
-    MachineSpec { name: name.into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 10_000 }
+    MachineSpec { name: name.into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 10_000, boots: true }
 }
 
 /// Where the doors of the house are.

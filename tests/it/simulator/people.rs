@@ -194,6 +194,7 @@ fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
         kinds: words(chance.one_of(&[&["spinnaker"][..], &["burn", "spinnaker"], &["burn"]])),
         settle_ms: chance.one_of(&[0, 0, 5000]),
         order_ms_max: chance.one_of(&[10_000, 30_000]),
+        boots: true,
     }
 }
 

@@ -35,6 +35,7 @@ impl Story {
             kinds: vec!["spinnaker".into()],
             settle_ms: 500,
             order_ms_max: 60_000,
+            boots: true,
         };
         story.happen(Command::Configure(vec![spec.into()]));
         story
