@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
 fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
     match command {
         Command::Serve(args) => host::serve(args),
-        Command::Demo(args) => host::demo(args),
+        Command::Demo(args) => host::demo(context, args),
         Command::Simulate(args) => simulate::simulate(context, args),
         Command::Run(args) => return run::run(context, args),
         Command::Create(args) => create::create(context, args),

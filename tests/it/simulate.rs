@@ -1,13 +1,13 @@
 //! `berth simulate`: the program as a person would start it, and plain sockets that talk to what it simulates.
 
 use crate::cli::Dir;
-use crate::program::{Running, command, run};
+use crate::program::{Running, berth, command, run};
 use berth::spinnaker::bmp::{self, Board};
 use berth::spinnaker::scp::{Reply, Request, ResultCode, Sequence};
 use berth::spinnaker::version::Version;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -161,6 +161,33 @@ fn without_a_configuration_the_built_in_lab_is_simulated_on_loopback() {
     assert_eq!(version(&socket_to(bmp), PATIENCE).unwrap().0, ResultCode::OK);
     running.close_input();
     assert_eq!(running.ended(), 0);
+}
+
+#[test]
+fn the_demonstration_goes_over_udp_when_it_is_told_to() {
+    let dir = Dir::new("demo-udp");
+    let mut demo = command(&["demo", "--udp", "--listen", "127.0.0.1:0", "--data-dir", &dir.path("data")]);
+    let demo = Running::spawn(demo.env("BERTH_SPALLOC_LISTEN", "127.0.0.1:0"));
+    let line = demo.until_out("simulated: a BMP answers at ");
+    let bmp: SocketAddrV4 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(bmp.ip().is_loopback());
+    let line = demo.until_out("native: listening on ");
+    let server = line.rsplit(' ').next().unwrap().parse().unwrap();
+    for part in ["A <-- ", "A --> ", "B <-- ", "\"destroy_job\""] {
+        demo.until_out(part);
+    }
+    // The board that the demonstration borrowed answers where this says.
+    demo.until_out("The server goes on");
+    assert_eq!(version(&socket_to(*bmp.ip()), PATIENCE).unwrap().1, "BC&MP");
+    let jobs = berth(server, &["list", "--all"]);
+    assert!(jobs.out.contains("the demonstration is over"), "{jobs:?}");
+    let loan = berth(server, &["run", "1", "--", "echo", "{hostname}"]);
+    let prefix = format!("127.{}.", bmp.ip().octets()[1]);
+    assert!(loan.status == 0 && loan.out.starts_with(&prefix), "{loan:?}");
+    let boards = berth(server, &["boards", "--machine", "m", "--state", "quarantined"]);
+    assert_eq!(boards.out.lines().count(), 1, "{boards:?}");
+    demo.signal(Signal::INT);
+    assert_eq!(demo.ended(), 0);
 }
 
 #[test]

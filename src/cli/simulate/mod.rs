@@ -60,6 +60,14 @@ pub struct SpinnakerArgs {
     /// End when standard input does.
     #[arg(long)]
     until_eof: bool,
+    /// How the hardware behaves.
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How simulated hardware behaves.
+#[derive(Args, Debug)]
+struct Manner {
     /// Boards that wait to be booted say so every few seconds, to this address, port 54321.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     hello: Option<Ipv4Addr>,
@@ -72,6 +80,13 @@ pub struct SpinnakerArgs {
     /// How long a board needs to boot, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=60_000))]
     boot_ms: u64,
+}
+
+impl Default for Manner {
+    fn default() -> Manner {
+        let spec = PlantSpec::default();
+        Manner { hello: None, seed: spec.seed, fpga_ms: spec.fpga_load_ms, boot_ms: spec.boot_ms }
+    }
 }
 
 /// All lines of faults, for `--help`.
@@ -88,9 +103,9 @@ pub fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), Failure> {
     let simulation = match &args.config {
         Some(_) => {
             let config = host::origin(args.config.as_ref(), None, None).load().map_err(host::wrong)?;
-            start(context, plant_spec(context, &config, args)?, &faults)?
+            start(context, plant_spec(context, &config, &args.manner)?, &faults)?
         }
-        None => start_built_in(context, args, &faults)?,
+        None => start_built_in(context, &args.manner, &faults, Obeys::AsBuiltIn)?.1,
     };
     print_places(context, simulation.spec())?;
     if args.trace {
@@ -239,7 +254,7 @@ fn read_faults(path: &Path) -> Result<Vec<Fault>, Failure> {
 }
 
 /// The plant of a configuration; says which machines are not in it.
-fn plant_spec(context: &Context, config: &Config, args: &SpinnakerArgs) -> Result<PlantSpec, Failure> {
+fn plant_spec(context: &Context, config: &Config, manner: &Manner) -> Result<PlantSpec, Failure> {
     let (machines, sentences) = plan::machines(config);
     if machines.is_empty() {
         let why = if sentences.is_empty() {
@@ -252,11 +267,11 @@ fn plant_spec(context: &Context, config: &Config, args: &SpinnakerArgs) -> Resul
     sentences.iter().for_each(|sentence| context.note(sentence));
     Ok(PlantSpec {
         machines,
-        seed: args.seed,
-        hello_to: args.hello.map(|address| SocketAddrV4::new(address, BOOT_UDP_PORT)),
-        fpga_load_ms: args.fpga_ms,
-        boot_silence_ms: args.boot_ms / 5,
-        boot_ms: args.boot_ms,
+        seed: manner.seed,
+        hello_to: manner.hello.map(|address| SocketAddrV4::new(address, BOOT_UDP_PORT)),
+        fpga_load_ms: manner.fpga_ms,
+        boot_silence_ms: manner.boot_ms / 5,
+        boot_ms: manner.boot_ms,
     })
 }
 
@@ -284,18 +299,25 @@ fn not_started(error: io::Error) -> Failure {
     }
 }
 
-/// The built-in lab on the first addresses that are free.
-fn start_built_in(context: &Context, args: &SpinnakerArgs, faults: &[Fault]) -> Result<Simulation, Failure> {
+/// The built-in lab, whose boards BMPs switch, as a text of configuration, and its hardware.
+pub fn demo_lab(context: &Context) -> Result<(String, Simulation), Failure> {
+    start_built_in(context, &Manner::default(), &[], Obeys::Bmp)
+}
+
+/// The built-in lab on the first addresses that are free: its configuration and its hardware.
+fn start_built_in(
+    context: &Context,
+    manner: &Manner,
+    faults: &[Fault],
+    obeys: Obeys,
+) -> Result<(String, Simulation), Failure> {
     let mut refused = None;
     for net in NETS {
-        let origin = Origin {
-            text: Some(loopback::lab(net, Obeys::AsBuiltIn).map_err(host::wrong)?),
-            ..Origin::default()
-        };
-        let config = origin.load().map_err(host::wrong)?;
-        match start(context, plant_spec(context, &config, args)?, faults) {
+        let text = loopback::lab(net, obeys).map_err(host::wrong)?;
+        let config = Origin { text: Some(text.clone()), ..Origin::default() }.load().map_err(host::wrong)?;
+        match start(context, plant_spec(context, &config, manner)?, faults) {
             Err(failure) if failure.status() == Exit::NotAvailable as u8 => refused = Some(failure),
-            other => return other,
+            other => return other.map(|simulation| (text, simulation)),
         }
     }
     Err(refused.unwrap_or_else(|| Failure::new(Exit::NotAvailable, "no address is free")))

@@ -8,8 +8,8 @@
 
 use super::event::{Deed, Event};
 use super::spec::{BoardPlan, FramePlan, MachinePlan, PlantSpec};
+use crate::allocator::BoardIndex;
 use crate::allocator::link::Link;
-use crate::allocator::{BoardIndex, Torus};
 use crate::simulator::chips::{Chips, ChipsSpec};
 use crate::simulator::frame::{Frame, FrameEvent, FrameSpec};
 use crate::simulator::network::Datagram;
@@ -65,8 +65,6 @@ struct BoardUnit {
 pub struct Machine {
     /// What it is called.
     pub name: Arc<str>,
-    /// Its size.
-    pub torus: Torus,
     /// Its frames.
     pub frames: Vec<FrameUnit>,
     boards: BTreeMap<BoardIndex, BoardUnit>,
@@ -94,7 +92,6 @@ impl Machine {
         };
         Machine {
             name: plan.name.clone(),
-            torus,
             boards: plan.boards.iter().filter_map(board_unit).collect(),
             frames,
             chips: Chips::new(chips_spec(plan, spec)),
