@@ -85,9 +85,9 @@ fn write_machine(machine: &Machine, name: &str, settle_ms: u64) -> String {
     text += &places(machine);
     text += "# The BMP of each frame.\n";
     text += &format!("bmps = {}\n", list(machine.bmps.iter().map(bmp)));
-    text += "# Simulated: boards obey in the books alone. For real boards write \"bmp\" where this build has it (it uses the hosts\n\
-             # in 'bmps'), or \"command\" with a program of yours below [machine.command].\n\
-             controller = \"simulated\"\n";
+    text += "# Boards are switched through the BMPs above, with the times and tries that [machine.bmp] has by default: see the\n\
+             # config.toml that comes with Berth. For a lab in the books alone write \"simulated\".\n\
+             controller = \"bmp\"\n";
     text
 }
 

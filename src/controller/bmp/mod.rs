@@ -19,6 +19,9 @@ pub mod sensors;
 mod wire;
 pub mod work;
 
+#[cfg(test)]
+mod tests;
+
 use super::driver::{Answers, Outcomes, Woken, sleep_until, wait};
 use super::{BmpSettings, Boards, Task};
 use crate::clock::Clock;

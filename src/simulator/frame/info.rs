@@ -4,7 +4,7 @@ use super::board::{Answer, BoardState, EEPROM_BYTES};
 use super::memory::RAM;
 use super::spec::{FrameSpec, HARDWARE};
 use super::store::FLASH_BUFFER;
-use crate::spinnaker::bmp::{CanStatus, Identity, InfoKind};
+use crate::spinnaker::bmp::{Boards, CanStatus, Identity, InfoKind};
 use crate::spinnaker::scp::ResultCode;
 
 /// Where the status is in the memory of a BMP.
@@ -13,8 +13,10 @@ const STATUS: u32 = RAM + 0x1000;
 /// Bytes of a block of flash from which firmware is started.
 const CODE_BLOCK_BYTES: u32 = 64 << 10;
 
-/// On the bus: the one with the plug, and those of whom it has heard.
+/// On the bus: the one with the plug, whoever is asked.
 const CAN_SELF: u8 = 1;
+
+/// On the bus: one of whom that one has heard.
 const CAN_HEARD_OF: u8 = 5;
 
 /// The EEPROM as it was when the BMPs started.
@@ -31,7 +33,7 @@ fn can_status(spec: &FrameSpec) -> CanStatus {
         if plugged { CAN_SELF } else { u8::from(heard) * CAN_HEARD_OF }
     };
     let mut states = [0; CanStatus::BYTES];
-    for (place, board) in states.iter_mut().zip(crate::spinnaker::bmp::Boards(u32::MAX).iter()) {
+    for (place, board) in states.iter_mut().zip(Boards(u32::MAX).iter()) {
         *place = state(board);
     }
     CanStatus(states)

@@ -22,8 +22,10 @@ const IGNORED_BYTES_MAX: usize = 10;
 /// Flags that a reply has not: an answer is wanted; there is a checksum.
 const FLAGS_CLEARED: u8 = 0xC0;
 
-/// Where command, sequence number and arguments start.
+/// Where the command starts, and behind it the sequence number.
 const COMMAND_OFFSET: usize = PADDING_BYTES + HEADER_BYTES;
+
+/// Where the arguments start.
 const ARGUMENTS_OFFSET: usize = COMMAND_OFFSET + 4;
 
 /// How the reply to a message leaves.

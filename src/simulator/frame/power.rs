@@ -6,7 +6,9 @@
 use super::Frame;
 use super::board::{Asked, BoardState};
 use super::event::FrameEvent;
+use super::fpga::Registers;
 use super::message::Done;
+use crate::spinnaker::bmp::fpga::Fpga;
 use crate::spinnaker::bmp::{Board, Boards, Reset};
 use crate::spinnaker::exchange::At;
 use crate::spinnaker::scp::ResultCode;
@@ -156,7 +158,7 @@ impl Frame {
 
 impl BoardState {
     /// Power on; each FPGA loads well or not.
-    fn on_with(&mut self, mut loads_well: impl FnMut(crate::spinnaker::bmp::fpga::Fpga) -> bool) {
+    fn on_with(&mut self, mut loads_well: impl FnMut(Fpga) -> bool) {
         (self.on, self.held, self.design_sent) = (true, false, false);
         for fpga in &mut self.fpgas {
             fpga.load(loads_well(fpga.fpga()));
@@ -166,7 +168,7 @@ impl BoardState {
     fn reset(&mut self, how: Reset, fpgas: bool) {
         self.held = how == Reset::Hold;
         if fpgas && how != Reset::Release {
-            self.fpgas.iter_mut().for_each(super::fpga::Registers::reset);
+            self.fpgas.iter_mut().for_each(Registers::reset);
         }
     }
 }

@@ -19,9 +19,13 @@ const SMALL_SECTORS_END: u32 = 64 << 10;
 /// Bytes of a small sector and of a large one.
 const SECTOR_BYTES: [u32; 2] = [4 << 10, 32 << 10];
 
-/// Reads an operation's number: 0 read, 1 write, 2 checksum.
+/// The operation that reads.
 const READ: u32 = 0;
+
+/// The operation that writes.
 const WRITE: u32 = 1;
+
+/// The operation that makes a checksum.
 const CRC: u32 = 2;
 
 /// Where the sector starts that has an address.

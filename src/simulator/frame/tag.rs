@@ -50,6 +50,10 @@ impl Entry {
         self.flags.has(TagFlags::VALID)
     }
 
+    fn leads_out(&self) -> bool {
+        self.is_valid() && !self.host.ip().is_unspecified() && self.host.port() != 0
+    }
+
     /// A hardware address made from the other: nobody is asked for it.
     fn mac(&self) -> [u8; 6] {
         let [a, b, c, d] = self.host.ip().octets();
@@ -120,9 +124,10 @@ impl Tags {
         self.entry(tag).and_then(|entry| entry.ends)
     }
 
-    /// To whom a message leaves through a tag, and whether without its header. It is counted, and the time starts anew.
+    /// To whom a message leaves through a tag, if it leads to anybody, and whether without its header. It is counted, and the
+    /// time starts anew.
     pub fn leave(&mut self, now: At, tag: u8) -> Option<(SocketAddrV4, bool)> {
-        let entry = self.entries.get_mut(usize::from(tag)).filter(|entry| entry.is_valid())?;
+        let entry = self.entries.get_mut(usize::from(tag)).filter(|entry| entry.leads_out())?;
         entry.count = entry.count.wrapping_add(1);
         entry.ends = end(now, entry.timeout_ticks);
         Some((entry.host, entry.flags.has(TagFlags::STRIP)))
@@ -197,8 +202,13 @@ impl Tags {
     }
 }
 
+/// In the first argument: leave the SDP header off.
 const STRIP: u32 = 1 << 28;
+
+/// In the first argument: it leads into the machine.
 const REVERSE: u32 = 1 << 29;
+
+/// In the first argument: it leads to whoever asks.
 const USE_SENDER: u32 = 1 << 30;
 
 /// A tag through which messages leave for a host.

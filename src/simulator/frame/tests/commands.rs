@@ -268,11 +268,14 @@ fn no_more_tags_than_there_are() {
 fn a_reply_leaves_through_the_tag_that_the_request_names() {
     let mut bench = Bench::new(spec());
     bench.body(0, set(3, 0));
-    for tag in [3, 4, 200] {
+    let reverse = raw(CommandCode::IPTAG, [1 << 16 | 1 << 29 | 2, 0x0101_03E7, 0]);
+    assert_eq!(bench.call(0, reverse), (ResultCode::OK, vec![2, 0, 0, 0]));
+    assert_eq!(entry(&mut bench, 2)[14..], [0, 0x82, 0, 0, 0, 0, 0xE7, 3, 1, 1]);
+    for tag in [3, 2, 4, 200] {
         let mut named = bench.datagram(1, Command::Version.call());
         named[3] = tag;
         bench.send(&named);
-        assert_eq!(bench.out.len(), 1, "only the first is arranged: {tag}");
+        assert_eq!(bench.out.len(), 1, "only the first leads to anybody: {tag}");
     }
     let stripped = bench.out.remove(0);
     assert_eq!(stripped.to, SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 3), 999));
