@@ -3,7 +3,7 @@
 //! ```text
 //!   datagram -> Chips::handle -+-> boot_rom     a board that was not booted
 //!                              +-> delivery     tags, the way from chip to chip, the way out
-//!                                    +-> commands (flood, chip: heap, router, tags, memory, layout)
+//!                                    +-> commands (flood, own; chip: heap, router, tags, memory, layout)
 //!
 //!   mesh: links as they are now      machine: places and routes as one boot found them      booted: both, and its chips
 //! ```
@@ -26,6 +26,7 @@ mod layout;
 mod machine;
 mod memory;
 mod mesh;
+mod own;
 mod router;
 mod spec;
 mod tags;

@@ -124,10 +124,10 @@ fn check(width: u32, height: u32, boards: &[u32]) {
             continue;
         };
         assert_eq!(route == 7, (x, y) == (3, 5));
-        assert_eq!(length(&mut bench, boards[0], &geometry, from, (x, y)), distance(&geometry, from, (x, y)));
-        if (x + y) % 5 > 0 {
+        if (x + 3 * y) % 7 > 0 {
             continue;
         }
+        assert_eq!(length(&mut bench, boards[0], &geometry, from, (x, y)), distance(&geometry, from, (x, y)));
         let heard = bench.ask(boards[0], x as u8, y as u8, INFO).unwrap();
         assert_eq!(heard.header.source.chip, Chip { x: x as u8, y: y as u8 });
         let info = ChipInfo::decode(&heard.body).unwrap();
@@ -137,7 +137,7 @@ fn check(width: u32, height: u32, boards: &[u32]) {
             (ethernet.x, ethernet.y)
         );
         assert_eq!(info.ethernet, on_board == crate::allocator::torus::Chip::default());
-        assert_eq!(info.parent_link == Some(7), (x, y) == (0, 0));
+        assert_eq!(info.parent_link == Some(7), (x, y) == (0, 0), "the root has no parent");
         for link in Link::ALL {
             let (dx, dy) = link.chip_vector();
             let there = neighbour(&geometry, (x, y), (dx, dy)).is_some();
@@ -274,7 +274,7 @@ fn stopped_links_part_machines_and_cut_those_that_run() {
     }
     assert_eq!(cut.ask(12, 9, 5, INFO).unwrap().result, ResultCode::OK);
     assert_eq!(cut.ask(12, 4, 0, read).unwrap().result, ResultCode::TIMEOUT, "no board there");
-    assert_eq!(cut.ask(12, 7, 3, read).unwrap().result, ResultCode::OK);
+    assert_eq!(cut.ask(12, 7, 4, read).unwrap().result, ResultCode::OK);
 }
 
 #[test]

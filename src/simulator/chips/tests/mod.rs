@@ -3,4 +3,5 @@
 mod boots;
 mod firmware;
 mod hosts;
+mod programs;
 mod rubbish;
