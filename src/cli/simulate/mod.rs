@@ -13,7 +13,7 @@ use super::table::Table;
 use crate::config::{Config, TEXT_BYTES_MAX};
 use crate::simulator::faults::{Fault, GRAMMAR, LINE_BYTES_MAX};
 use crate::simulator::plant::{PORTS, PlantSpec};
-use crate::simulator::serve::{Options, Simulation, foreign_addresses};
+use crate::simulator::serve::{Events, Options, Simulation, foreign_addresses};
 use crate::spinnaker::BOOT_UDP_PORT;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -107,9 +107,11 @@ pub fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), Failure> {
         }
         None => start_built_in(context, &args.manner, &faults, Obeys::AsBuiltIn)?.1,
     };
+    // Whoever reads where things listen may ask them at once, and that is told too.
+    let events = args.trace.then(|| simulation.events());
     print_places(context, simulation.spec())?;
-    if args.trace {
-        print_events(&simulation, told.sender.clone())?;
+    if let Some(events) = events {
+        print_events(events, told.sender.clone())?;
     }
     listen(context, args, &simulation, &told)
 }
@@ -225,8 +227,7 @@ fn answer(
 }
 
 /// Prints what hardware does, until the end.
-fn print_events(simulation: &Simulation, news: SyncSender<News>) -> Result<(), Failure> {
-    let events = simulation.events();
+fn print_events(events: Events, news: SyncSender<News>) -> Result<(), Failure> {
     spawn("trace", move || {
         while let Some(event) = events.next_ever() {
             if let Err(failure) = print_line(&trace::event_json(&event)) {
