@@ -95,10 +95,10 @@ impl Chips {
             }
             parcel
         } else {
-            let fits = arrived.bytes.len() <= DATA_BYTES_MAX;
-            let Some((tag, target)) = chip.tags.receive(arrived.port, arrived.from).filter(|_| fits) else {
+            if arrived.bytes.len() > DATA_BYTES_MAX {
                 return;
-            };
+            }
+            let Some((tag, target)) = chip.tags.receive(arrived.port, arrived.from) else { return };
             let header = Header {
                 flags: Flags::NO_REPLY,
                 tag: Tag(tag),

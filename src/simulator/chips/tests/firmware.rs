@@ -1,6 +1,6 @@
 //! The conversation with the firmware's own code, replayed against the simulated chips.
 //!
-//! What lay under that code was a stand-in, which differs from a machine in three things. They are left out here, by name,
+//! What lay under that code was a stand-in, which differs from a machine in two things. They are left out here, by name,
 //! and held against the geometry or the firmware's source in other tests:
 //!
 //! - `chip info of ...`: the working links were all six and the parent's link was 7, for every chip;
