@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "allocator",
             "client",
             "clock",
             "config",
@@ -53,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "server",
             "service",
             "simulator",
+            "spinnaker",
             "user",
             "wire",
         ],
