@@ -57,8 +57,6 @@ struct BoardUnit {
     frame: usize,
     /// Whether its chips have power.
     on: bool,
-    /// Whether it was told that it is up.
-    booted: bool,
 }
 
 /// See above.
@@ -87,7 +85,7 @@ impl Machine {
         let board_unit = |board: &BoardPlan| {
             let place = (board.cabinet, board.frame);
             let frame = frames.iter().position(|unit| (unit.plan.cabinet, unit.plan.frame) == place)?;
-            let unit = BoardUnit { plan: *board, frame, on: false, booted: false };
+            let unit = BoardUnit { plan: *board, frame, on: false };
             Some((torus.index(board.logical), unit))
         };
         Machine {
@@ -265,7 +263,7 @@ impl Machine {
         let Some(FrameUnit { frame, killed, .. }) = self.frames.get(unit.frame) else { return };
         let place = unit.plan.board;
         let fed = !killed && frame.is_on(place) && !frame.is_held(place);
-        (unit.on, unit.booted) = (fed && !self.dead.contains(&board), false);
+        unit.on = fed && !self.dead.contains(&board);
         self.chips.set_power(now, board, false);
         self.sleeping.remove(&board);
         if unit.on {
@@ -302,8 +300,7 @@ impl Machine {
         let up: Vec<_> = self.sleeping.iter().copied().filter(|board| self.chips.is_booted(*board)).collect();
         for board in up {
             self.sleeping.remove(&board);
-            let Some(unit) = self.boards.get_mut(&board) else { continue };
-            unit.booted = true;
+            let Some(unit) = self.boards.get(&board) else { continue };
             let (address, deed) = (unit.plan.address, Deed::Booted { board: unit.plan.logical });
             out.events.push(self.event(now, address, deed));
         }

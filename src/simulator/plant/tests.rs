@@ -305,7 +305,8 @@ fn plans_that_contradict_themselves_are_refused_with_a_sentence() {
         change(&mut spec.machines[0]);
         Plant::new(&spec).err().expect("a refusal").0
     };
-    let cases: [(&str, &dyn Fn(&mut MachinePlan)); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut MachinePlan);
+    let cases: [(&str, Change<'_>); 6] = [
         ("have the same address 127.50.0.1", &|plan| plan.boards[1].address = plan.boards[0].address),
         ("has no BMP for cabinet 0 frame 1", &|plan| plan.boards[1].frame = 1),
         ("outside of it or named twice", &|plan| plan.boards[1].board = plan.boards[0].board),
