@@ -41,6 +41,8 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub struct Origin {
     /// The file; none for the built-in one.
     pub file: Option<PathBuf>,
+    /// A text that takes the place of a file.
+    pub text: Option<String>,
     /// What flags say.
     pub flags: Vec<Flag>,
 }
@@ -48,7 +50,7 @@ pub struct Origin {
 impl Origin {
     /// The configuration that a file, the environment and flags make together; an error lists all complaints.
     pub fn load(&self) -> Result<Config, String> {
-        let text = self.file.as_deref().map(read_text).transpose()?;
+        let text = self.file.as_deref().map(read_text).transpose()?.or_else(|| self.text.clone());
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bmp;
+mod bmp_udp;
 mod cli;
 mod client;
 mod commands;
@@ -18,6 +19,7 @@ mod restart;
 mod run;
 mod scripts;
 mod served;
+mod simulate;
 mod simulator;
 mod socket;
 mod spalloc;

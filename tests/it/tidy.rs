@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "allocator",
             "client",
             "clock",
             "config",
@@ -53,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "server",
             "service",
             "simulator",
+            "spinnaker",
             "user",
             "wire",
         ],
@@ -75,6 +77,9 @@ const PURE: &[&str] = &[
     "simulator/mod.rs",
     "simulator/frame",
     "simulator/chips",
+    "simulator/faults.rs",
+    "simulator/network.rs",
+    "simulator/plant",
     "controller/fence.rs",
     "controller/simulated",
     "controller/mod.rs",
