@@ -197,6 +197,7 @@ mod tests {
             asked("0,1,2 -m m -K 1h30m"),
             json!({"x": 0, "y": 1, "z": 2, "machine": "m", "keepalive": 5400.0})
         );
+        assert_eq!(asked("--boot"), json!({"boards": 1, "boot": true}));
         assert_eq!(asked("--serial a b --kind burn"), json!({"serials": ["a", "b"], "kind": "burn"}));
         let rest = "4 -t a --tag b --lease 2h --min-ratio 0.5 --max-dead-boards 0 --max-dead-links 3 \
                     --require-torus --priority -2 --owner ada --note x --kind-args {\"a\":[1]}";
