@@ -218,7 +218,7 @@ fn settings_of_bmps_are_read_and_shown_and_warned_of() {
     let read = settings(&slow);
     assert_eq!((read.power_tries, read.fpga_ms_max, read.order_ms_max), (5, 500, 16_000));
     let warned = lines(&loaded(&slow).warnings);
-    assert!(warned.len() == 1 && warned[0].contains("four fifths of order_s_max"), "{warned:?}");
+    assert!(warned.iter().any(|warned| warned.contains("four fifths of order_s_max")), "{warned:?}");
     assert_same(&loaded(&slow), &loaded(&show(&loaded(&slow))));
 }
 
