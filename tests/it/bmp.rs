@@ -347,7 +347,7 @@ fn play(seed: u64) -> (usize, usize) {
     for _ in 0..400 {
         match play.chance.below(30) {
             0 => play.order(),
-            1 if seed % 4 != 0 => play.disturb(),
+            1 if !seed.is_multiple_of(4) => play.disturb(),
             2 => play.consult(),
             _ => drop(play.step()),
         }
