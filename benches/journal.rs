@@ -218,6 +218,7 @@ fn torus(side: u32) -> MachineSpec {
         settle_ms: 0,
         order_ms_max: 60_000,
         agents: false,
+        boots: true,
     }
 }
 

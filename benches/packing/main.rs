@@ -357,6 +357,7 @@ fn machine(head: &Head) -> MachineSpec {
         settle_ms: head.settle_ms,
         order_ms_max: 60_000,
         agents: false,
+        boots: true,
     }
 }
 

@@ -1,12 +1,12 @@
 //! The command line: what people and scripts type, and how answers are printed.
 //!
-//! Every command but `serve`, `demo`, `config`, `history`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
+//! Every command but `serve`, `demo`, `simulate`, `config`, `history`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
 //! run from anywhere. Results go to standard output, everything else to standard error; tables and JSON keep their columns
 //! and shapes. How commands end is in `exit`.
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
 //! `answers`, `size`, `span`, `when` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `history`, `boards`, `machines`, `watch`, `tunnel`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
+//! `jobs`, `history`, `boards`, `machines`, `watch`, `tunnel`, `call`, `bench`, `users`, `serve`, `simulate`, `journal`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
 mod bench;
@@ -20,11 +20,13 @@ mod history;
 mod host;
 mod jobs;
 mod journal;
+mod loopback;
 mod machines;
 mod notify;
 mod run;
 pub mod serve;
 mod shell;
+mod simulate;
 mod size;
 mod span;
 mod table;
@@ -58,6 +60,8 @@ enum Command {
     Serve(host::ServeArgs),
     /// Serve a simulated lab, show a conversation with it, and go on serving.
     Demo(host::DemoArgs),
+    /// Simulate hardware at addresses of this host.
+    Simulate(simulate::SimulateArgs),
     /// Run a program on boards of its own: wait for them, run, give them back.
     Run(run::RunArgs),
     /// Create a job and print its number.
@@ -121,7 +125,8 @@ pub fn main() -> ExitCode {
 fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
     match command {
         Command::Serve(args) => host::serve(args),
-        Command::Demo(args) => host::demo(args),
+        Command::Demo(args) => host::demo(context, args),
+        Command::Simulate(args) => simulate::simulate(context, args),
         Command::Run(args) => return run::run(context, args),
         Command::Create(args) => create::create(context, args),
         Command::List(args) => jobs::list(context, args),

@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
 //! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
-//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
+//! `machine`, `places`, `controller`, `command`, `bmp` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
 //! and `spalloc_import`, which makes such a file of what spalloc_server is configured with.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
@@ -11,6 +11,7 @@
 //!
 //! What is deliberately not here: opening files and asking the environment. Their contents are arguments.
 
+mod bmp;
 mod changes;
 mod command;
 mod complaint;
@@ -40,12 +41,16 @@ pub use settings::{BUILT_IN, Flag, Source};
 pub use show::{report, show};
 pub use spalloc_import::{Import, Unread, import_spalloc};
 
+use crate::controller::{BootImage, ControllerSettings};
 use crate::lab;
 use crate::user::Role;
 use complaint::Complaints;
 use settings::Settings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Opens a file and reads so many bytes of it at the most, and one more if it is longer.
+pub type ReadImage<'a> = &'a dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
 
 /// The doors this build has; the others may be configured, and stay closed.
 const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen", "web.listen"];
@@ -350,6 +355,23 @@ impl Config {
             warnings,
             settings,
         }
+    }
+
+    /// Reads the boot images that machines name, through what opens files for it; all that is wrong with them comes at once.
+    pub fn read_images(&mut self, read: ReadImage<'_>) -> Result<(), Vec<Complaint>> {
+        let mut complaints = Vec::new();
+        for machine in &mut self.machines {
+            let ControllerSettings::Bmp(settings) = &mut machine.controller else { continue };
+            let Some(image) = &mut settings.boot_image else { continue };
+            let path = image.path.clone();
+            if let Err(what) = read(&path, BootImage::BYTES_MAX).and_then(|bytes| image.take(&bytes)) {
+                let line = machine.written.get("bmp.boot_image").copied().unwrap_or(0);
+                let what = format!("{}: {what}", path.display());
+                let at = Place::Line { line, column: 1 };
+                complaints.push(Complaint { at, key: "machine.bmp.boot_image".into(), what });
+            }
+        }
+        if complaints.is_empty() { Ok(()) } else { Err(complaints) }
     }
 
     /// The part that steers the decisions of the lab.

@@ -129,4 +129,17 @@ pub struct Consultation {
     pub board: BoardRef,
     /// The last order the board was given; a newer one overtakes this consultation.
     pub order: OrderId,
+    /// The job that holds the board, if one does.
+    pub held: Option<Held>,
+}
+
+/// What a controller has to know of the job whose board it is asked about; after a restart it may never have been told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// All boards of the job.
+    pub boards: Arc<[BoardIndex]>,
+    /// As what they are prepared.
+    pub kind: Arc<str>,
+    /// The arguments of that, as JSON text.
+    pub args: Arc<str>,
 }

@@ -28,6 +28,8 @@ pub struct Order {
     pub action: Action,
     /// To which boards.
     pub boards: Arc<[BoardIndex]>,
+    /// All boards the order was first given to, also those that have answered since: when it prepares, all boards of the job.
+    pub mates: Arc<[BoardIndex]>,
     /// For which job, if for one.
     pub job: Option<JobId>,
 }

@@ -538,6 +538,7 @@ mod tests {
             settle_ms: 0,
             order_ms_max: 1,
             agents: false,
+            boots: true,
         };
         Event::MachineAdded { spec: Arc::new(spec), position: 0 }
     }

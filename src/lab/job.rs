@@ -8,6 +8,7 @@
 //!   any ----ended by its holder or an operator, lapsed, failed----> destroyed(4)
 //! ```
 
+use super::demand::DEFAULT_KIND;
 use super::fact::{Grant, JobId, MachineName, OrderId};
 use super::view::BoardName;
 use crate::allocator::{BoardIndex, Region};
@@ -133,6 +134,11 @@ impl JobSpec {
         }
     }
 
+    /// Whether the boards are to be booted once they are on: `{"boot": true}` as an argument of the kind `spinnaker`.
+    pub fn wants_boot(&self) -> bool {
+        self.kind.as_deref().is_none_or(|kind| kind == DEFAULT_KIND) && asks_for_boot(&self.kind_args)
+    }
+
     /// On whose account it counts. What people tell a door about themselves is no proof, so all whom it lets in have
     /// one account together: they use up nobody else's, and do not fill the lab under invented names.
     pub fn account(&self) -> Arc<str> {
@@ -147,6 +153,14 @@ pub struct Warning {
     pub before_ms: u64,
     /// And so often again; at least a millisecond.
     pub every_ms: u64,
+}
+
+/// Whether the arguments of the kind `spinnaker` ask for a boot.
+pub fn asks_for_boot(kind_args: &str) -> bool {
+    // Most jobs have no arguments; those of others are read by what they are for.
+    let args = || serde_json::from_str::<serde_json::Value>(kind_args).ok();
+    !kind_args.is_empty()
+        && args().is_some_and(|args| args.get("boot") == Some(&serde_json::Value::Bool(true)))
 }
 
 /// The state of a job, with spalloc's numbers.

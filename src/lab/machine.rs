@@ -31,6 +31,8 @@ pub struct MachineSpec {
     /// Whether its boards come and go with agents: they are offline until their agent announces them, and a pool takes
     /// boards that it does not know yet.
     pub agents: bool,
+    /// Whether the controller can boot boards for a job that asks for it.
+    pub boots: bool,
 }
 
 /// Whether a board can be called so.

@@ -85,6 +85,13 @@ impl Lab {
         };
         let left = open.boards.iter().filter(|board| !open.answered.contains(board)).copied();
         let boards = if open.answered.is_empty() { open.boards.clone() } else { left.collect() };
-        Some(Effect::Order(Order { id, machine: open.machine.clone(), action, boards, job }))
+        Some(Effect::Order(Order {
+            id,
+            machine: open.machine.clone(),
+            action,
+            boards,
+            mates: open.boards.clone(),
+            job,
+        }))
     }
 }

@@ -180,6 +180,7 @@ mod tests {
             settle_ms: 0,
             order_ms_max: 1,
             agents: false,
+            boots: true,
         }
     }
 
@@ -189,7 +190,14 @@ mod tests {
 
     fn order(grant: u64, action: Action, boards: &[u32]) -> Order {
         let boards: Vec<_> = boards.iter().copied().map(BoardIndex).collect();
-        Order { id: id(grant), machine: "p".into(), action, boards: boards.into(), job: None }
+        Order {
+            id: id(grant),
+            machine: "p".into(),
+            action,
+            mates: boards.clone().into(),
+            boards: boards.into(),
+            job: None,
+        }
     }
 
     fn power_of(book: &Book, board: &str) -> Option<(&'static str, u64, Option<String>)> {
@@ -222,7 +230,11 @@ mod tests {
     fn consultations_are_noted_and_machines_that_go_are_forgotten() {
         let book = Book::default();
         let board = || BoardName::Serial("p-000000".into());
-        let at = Consultation { board: BoardRef { machine: "p".into(), board: BoardIndex(0) }, order: id(1) };
+        let at = Consultation {
+            board: BoardRef { machine: "p".into(), board: BoardIndex(0) },
+            order: id(1),
+            held: None,
+        };
         let values = BTreeMap::from([("fan".into(), (7.0, "rpm".into()))]);
         let read = Ok(Reading::Sensors(values.clone()));
         book.note_consult(Moment(1), board(), &at, &Consult::ReadSensors, &read);

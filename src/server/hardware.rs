@@ -66,8 +66,7 @@ impl Hardware {
             // A desk that has closed is told again after the next start.
             let _ = news.try_send(News::Outcome(outcome));
         };
-        let (spec, count) = (machine.spec.clone(), machine.spec.board_count());
-        let boards = Boards::new(count, move |board| spec.board_name(board).to_string().into());
+        let boards = Boards::of(machine.spec.clone());
         let (name, settings) = (machine.spec.name.clone(), machine.controller.clone());
         driver::start(name, settings, boards, self.clock.clone(), outcomes)
     }

@@ -173,7 +173,16 @@ fn machine() -> impl Strategy<Value = Arc<MachineSpec>> {
         |(name, shape, mut tags, mut kinds, settle_ms, order_ms_max)| {
             tags.insert("default".into());
             kinds.push("spinnaker".into());
-            Arc::new(MachineSpec { name, shape, tags, kinds, settle_ms, order_ms_max, agents: false })
+            Arc::new(MachineSpec {
+                name,
+                shape,
+                tags,
+                kinds,
+                settle_ms,
+                order_ms_max,
+                agents: false,
+                boots: true,
+            })
         },
     )
 }

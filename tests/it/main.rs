@@ -1,6 +1,8 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
 mod bench;
+mod bmp;
+mod bmp_udp;
 mod channel;
 mod cli;
 mod client;
@@ -19,6 +21,7 @@ mod restart;
 mod run;
 mod scripts;
 mod served;
+mod simulate;
 mod simulator;
 mod socket;
 mod spalloc;

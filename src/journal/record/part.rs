@@ -406,6 +406,18 @@ pub struct Made {
     order_ms_max: u64,
     #[serde(default, skip_serializing_if = "is_false")]
     agents: bool,
+    /// Written only where it is false, which it never was before there was such a thing.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    boots: bool,
+}
+
+/// What `Made::boots` is when nothing is written.
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 /// The two shapes of machines.
@@ -450,6 +462,7 @@ impl From<&MachineSpec> for Made {
             settle_ms: spec.settle_ms,
             order_ms_max: spec.order_ms_max,
             agents: spec.agents,
+            boots: spec.boots,
         }
     }
 }
@@ -469,6 +482,7 @@ impl Made {
             settle_ms: self.settle_ms,
             order_ms_max: self.order_ms_max,
             agents: self.agents,
+            boots: self.boots,
         })
     }
 }

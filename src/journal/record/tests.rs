@@ -225,6 +225,7 @@ fn machine() -> BoxedStrategy<MachineSpec> {
         settle_ms: any::<u64>(),
         order_ms_max: any::<u64>(),
         agents: any::<bool>(),
+        boots: any::<bool>(),
     })
 }
 
@@ -561,6 +562,7 @@ fn golden_torus() -> MachineSpec {
         settle_ms: 30_000,
         order_ms_max: 60_000,
         agents: false,
+        boots: true,
     }
 }
 

@@ -14,7 +14,7 @@ mod users;
 
 use super::Lab;
 use super::board::BoardState;
-use super::command::{Caller, Command, Consultation};
+use super::command::{Caller, Command, Consultation, Held};
 use super::fact::{BoardRef, Event, Fact, JobId, MachineName, OrderId};
 use super::job::{JOB_TEXT_BYTES_MAX, Job, JobState};
 use super::machine::Machine;
@@ -96,7 +96,12 @@ impl Lab {
             .and_then(|job| job.loan.as_ref())
             .map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
         let board = BoardRef { machine: machine.spec.name.clone(), board };
-        Ok(Consultation { board, order: OrderId { grant, step } })
+        let held = holder.and_then(|job| {
+            let loan = job.loan.as_ref()?;
+            let (kind, args) = (loan.kind.clone(), job.spec.kind_args.clone());
+            Some(Held { boards: loan.boards.clone(), kind, args })
+        });
+        Ok(Consultation { board, order: OrderId { grant, step }, held })
     }
 
     /// Whether a caller may give a sign of life for a job.

@@ -106,6 +106,7 @@ fn torus() -> MachineSpec {
         settle_ms: 30_000,
         order_ms_max: 60_000,
         agents: false,
+        boots: true,
     }
 }
 

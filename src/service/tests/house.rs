@@ -330,7 +330,16 @@ fn pool() -> MachineSpec {
 fn machine(name: &str, shape: Shape, kinds: &[&str]) -> MachineSpec {
     let kinds = kinds.iter().map(|kind| Arc::from(*kind)).collect();
     let tags = ["default".into(), "lab".into()].into();
-    MachineSpec { name: name.into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 10_000, agents: false }
+    MachineSpec {
+        name: name.into(),
+        shape,
+        tags,
+        kinds,
+        settle_ms: 0,
+        order_ms_max: 10_000,
+        agents: false,
+        boots: true,
+    }
 }
 
 /// Where the doors of the house are.

@@ -228,6 +228,8 @@ fn create_job() -> Vec<Rows> {
             r#"{"x": 1, "y": 0, "z": 1, "keepalive": 0.001}"#,
             r#"{"serials": ["devices-2"], "args": [], "kind": "variance", "kind_args": [1, {"a": "b"}]}"#,
             r#"{"owner": "ada", "tags": []}"#,
+            r#"{"boot": true, "kind": "spinnaker", "kind_args": {"x": 1}}"#,
+            r#"{"boot": false, "kind": null, "kind_args": null}"#,
         ])
         .good("op", &[r#"{"owner": "ada", "priority": 5}"#])
         .bad("guest", C::NOT_PERMITTED, &["{}"])
@@ -268,6 +270,9 @@ fn create_job() -> Vec<Rows> {
             r#"{"note": 5}"#,
             r#"{"note": "\ud800"}"#,
             r#"{"kind": ""}"#,
+            r#"{"boot": 1}"#,
+            r#"{"boot": true, "kind": "variance"}"#,
+            r#"{"boot": true, "kind_args": [1]}"#,
         ])
         .bad("ada", C::MACHINE_UNKNOWN, &[r#"{"machine": "M"}"#])
         .bad("ada", C::IMPOSSIBLE, &[r#"{"boards": 0}"#, r#"{"boards": 100}"#, r#"{"width": 5, "height": 1}"#, r#"{"tags": ["none"]}"#])

@@ -124,6 +124,9 @@ impl BoardState {
             eeprom: Sparse::new(EEPROM_BYTES, 0),
             tags: Tags::new(),
         };
+        if !spec.fpgas_outlive_power {
+            state.fpgas.iter_mut().for_each(|fpga| fpga.load(false));
+        }
         state.eeprom.write(0, &super::info::eeprom(spec));
         state.note_status(spec);
         state

@@ -141,6 +141,9 @@ impl Frame {
             }
             What::Off => {
                 state.on = false;
+                if !self.spec.fpgas_outlive_power {
+                    state.fpgas.iter_mut().for_each(|fpga| fpga.load(false));
+                }
                 Some(FrameEvent::Power { on: false, boards, at })
             }
             What::Reset { how, fpgas } => {

@@ -47,6 +47,9 @@ pub struct FrameSpec {
     /// How long a board needs for its three FPGAs after power on. A command that includes the board asked is answered
     /// only then.
     pub fpga_load_ms: u64,
+    /// Whether FPGAs answer, and keep what was written to them, also without power. Real ones do not; those behind the recorded
+    /// conversations with the firmware's own code did.
+    pub fpgas_outlive_power: bool,
     /// Serial number of board 0, of which board n has the first word n higher.
     pub serial: [u32; 4],
     /// Why and when the BMPs started.
@@ -76,6 +79,7 @@ impl FrameSpec {
             code_block: 1,
             seed: 1,
             fpga_load_ms: 0,
+            fpgas_outlive_power: false,
             serial: [0x1122_3344, 0x5566_7788, 0x99AA_BBCC, 0xDDEE_FF00],
             restarts: Restarts([1, 0, 0, 0, 0, 0, 0, 0]),
             sensors: BTreeMap::new(),

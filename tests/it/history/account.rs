@@ -277,6 +277,7 @@ fn pool(name: &str, boards: u32) -> Arc<MachineSpec> {
         settle_ms: 500,
         order_ms_max: 10_000,
         agents: false,
+        boots: true,
     })
 }
 

@@ -111,6 +111,7 @@ pub fn machine(kind: &str, name: &str, size: &str, words: &[&str]) -> MachineSpe
         settle_ms: options.ms("settle").unwrap_or(0),
         order_ms_max: options.ms("order").unwrap_or(20_000),
         agents: kind == "agents",
+        boots: options.take("boots") != Some("no"),
     };
     options.end();
     spec

@@ -241,6 +241,7 @@ fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
         settle_ms: chance.one_of(&[0, 0, 5000]),
         order_ms_max: chance.one_of(&[10_000, 30_000]),
         agents: pool && chance.percent(40),
+        boots: true,
     }
 }
 

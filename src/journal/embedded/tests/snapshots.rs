@@ -36,6 +36,7 @@ impl Story {
             settle_ms: 500,
             order_ms_max: 60_000,
             agents: false,
+            boots: true,
         };
         story.happen(Command::Configure(vec![spec.into()]));
         story

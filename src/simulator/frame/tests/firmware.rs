@@ -42,6 +42,7 @@ fn spec_of(fields: &Vector) -> FrameSpec {
         restarts: Restarts(std::array::from_fn(|word| first + word as u32)),
         sensors: present.iter().map(of_each).collect(),
         networks: present.iter().map(|board| (board, network_of(fields))).collect(),
+        fpgas_outlive_power: true,
         ..FrameSpec::new(fields.u8("frame_id"), present)
     }
 }

@@ -31,7 +31,8 @@ fn boards(numbers: &[u8]) -> Boards {
 }
 
 fn spec() -> FrameSpec {
-    FrameSpec { fpga_load_ms: LOAD_MS, ..FrameSpec::new(7, boards(&[0, 1, 2, 5, 23])) }
+    let whole = FrameSpec::new(7, boards(&[0, 1, 2, 5, 23]));
+    FrameSpec { fpga_load_ms: LOAD_MS, fpgas_outlive_power: true, ..whole }
 }
 
 /// A frame, the time, and what left it.

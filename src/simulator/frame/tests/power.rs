@@ -201,3 +201,21 @@ fn a_power_command_to_another_board_waits_for_that_one_and_for_the_plug() {
     bench.pass_ms(1);
     assert_eq!(bench.replies().len(), 1);
 }
+
+#[test]
+fn fpgas_without_power_say_nothing_and_forget() {
+    use crate::spinnaker::bmp::fpga::{FLAGS, FLAGS_ID};
+    let mut bench = Bench::new(FrameSpec { fpgas_outlive_power: false, ..spec() });
+    assert_eq!(bench.register(1, 0, FLAGS), u32::MAX);
+    bench.power(true, 0, &[1]);
+    bench.settle();
+    bench.replies();
+    assert_eq!(bench.register(1, 0, FLAGS) & FLAGS_ID, 0);
+    bench.write_register(1, 0, 0x5C, 1);
+    assert!(bench.frame.stops(board(1), Link::East));
+    bench.power(false, 0, &[1]);
+    bench.settle();
+    bench.replies();
+    assert_eq!(bench.register(1, 0, FLAGS), u32::MAX);
+    assert!(!bench.frame.stops(board(1), Link::East));
+}
