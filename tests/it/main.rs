@@ -1,6 +1,7 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
 mod bench;
+mod bmp;
 mod cli;
 mod client;
 mod commands;

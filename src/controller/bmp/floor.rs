@@ -17,7 +17,7 @@ use super::booting::{self, Booted};
 use super::frame::{Ended, Frame};
 use super::layout::{FrameId, Layout, Seat};
 use super::question::{Question, Trouble};
-use super::work::{Errand, Goal, Work};
+use super::work::{Cause, Goal, Work};
 use crate::allocator::{BoardIndex, Geometry, Link};
 use crate::clock::Moment;
 use crate::controller::fence::{Admitted, Fence};
@@ -103,8 +103,8 @@ pub struct Floor {
     /// Whose questions have these numbers.
     asked: BTreeMap<u64, FrameId>,
     /// What is under way at a board.
-    under_way: BTreeMap<BoardIndex, Errand>,
-    boots: BTreeMap<Errand, Boot>,
+    under_way: BTreeMap<BoardIndex, Cause>,
+    boots: BTreeMap<Cause, Boot>,
     /// The board of each consultation that switches nothing.
     consulted: BTreeMap<u64, BoardIndex>,
     /// How many consultations a board has.
@@ -140,9 +140,8 @@ impl Floor {
         let Admitted { act, stale, unknown } = self.fence.admit(order);
         stale.iter().for_each(|board| self.fail(order.id, *board, "the board has seen a newer order".into()));
         unknown.iter().for_each(|board| self.fail(order.id, *board, "the machine has no such board".into()));
-        let errand = Errand::Order(order.id);
-        let new: Vec<_> =
-            act.into_iter().filter(|board| self.under_way.get(board) != Some(&errand)).collect();
+        let cause = Cause::Order(order.id);
+        let new: Vec<_> = act.into_iter().filter(|board| self.under_way.get(board) != Some(&cause)).collect();
         for board in &new {
             self.overtake(*board, order.id);
         }
@@ -154,13 +153,13 @@ impl Floor {
             Action::Prepare { kind, args } => (Goal::Ready, self.cuts(job), boots(kind, args)),
         };
         if boots {
-            self.await_boot(errand, job.clone(), &new);
+            self.expect_boot(cause, job.clone(), &new);
         }
         for board in new {
             let links = cuts.remove(&board).unwrap_or_default();
-            self.begin(now, errand, goal, board, links);
+            self.begin(now, cause, goal, board, links);
         }
-        self.settle_boot(errand);
+        self.settle_boot(cause);
     }
 
     /// A consultation arrives; its answer will carry the ticket, which must be new.
@@ -199,14 +198,14 @@ impl Floor {
     /// What came of a boot: who answers, and which chips of the job are there; or why there is nothing.
     pub fn handle_boot(&mut self, number: u64, came: Result<Booted, Arc<str>>) {
         let found = self.boots.iter().find(|(_, boot)| boot.running == Some(number));
-        let Some(errand) = found.map(|(errand, _)| *errand) else { return };
-        let Some(boot) = self.boots.remove(&errand) else { return };
+        let Some(cause) = found.map(|(cause, _)| *cause) else { return };
+        let Some(boot) = self.boots.remove(&cause) else { return };
         let Some(layout) = &self.layout else { return };
         let mut failures = BTreeMap::new();
         match came {
             Err(why) => drop(failures.extend(layout.root(&boot.job).map(|root| (root, why)))),
             Ok(booted) => {
-                self.steps.push_back(Step::Say(format!("{errand}: booted, {} answers", booted.release)));
+                self.steps.push_back(Step::Say(format!("{cause}: booted, {} answers", booted.release)));
                 if let Some(geometry) = layout.geometry(&boot.job) {
                     let min = self.settings.chips_per_board_min;
                     failures = booting::boards_without_chips(&geometry, &booted.chips, min);
@@ -215,7 +214,7 @@ impl Floor {
         }
         for board in boot.on {
             let outcome = failures.remove(&board).map_or(Ok(()), Err);
-            self.conclude(board, errand, outcome);
+            self.conclude(board, cause, outcome);
         }
     }
 
@@ -293,71 +292,71 @@ impl Floor {
         Some(self.frames.entry(id).or_insert_with(|| Frame::new(host, id)))
     }
 
-    fn begin(&mut self, now: Moment, errand: Errand, goal: Goal, board: BoardIndex, links: Vec<Link>) {
-        self.under_way.insert(board, errand);
+    fn begin(&mut self, now: Moment, cause: Cause, goal: Goal, board: BoardIndex, links: Vec<Link>) {
+        self.under_way.insert(board, cause);
         let deadline = now.plus_ms(self.settings.order_ms_max);
         let seat = self.seat(board);
         let frame = seat.and_then(|seat| Some((seat.board, self.frame(seat.frame)?)));
         let Some((number, frame)) = frame else {
             let why = no_bmp(board, &self.layout);
-            return self.board_ended(board, errand, Err(why));
+            return self.board_ended(board, cause, Err(why));
         };
         let is_off = frame.is_off(number);
-        frame.begin(number, Work::new(errand, goal, links, now, deadline, is_off));
+        frame.begin(number, Work::new(cause, goal, links, now, deadline, is_off));
     }
 
     /// Whatever is under way at a board gives way to an order.
     fn overtake(&mut self, board: BoardIndex, by: OrderId) {
-        let Some(errand) = self.under_way.remove(&board) else { return };
+        let Some(cause) = self.under_way.remove(&board) else { return };
         if let Some(seat) = self.seat(board)
             && let Some(frame) = self.frames.get_mut(&seat.frame)
         {
             frame.leave(seat.board);
             self.touched.insert(seat.frame);
         }
-        match errand {
-            Errand::Order(older) => self.fail(older, board, format!("overtaken by order {by}").into()),
-            Errand::Cycle(ticket) => self.answer(ticket, Err(ControllerError::Stale)),
+        match cause {
+            Cause::Order(older) => self.fail(older, board, format!("overtaken by order {by}").into()),
+            Cause::Cycle(ticket) => self.answer(ticket, Err(ControllerError::Stale)),
         }
-        if let Some(boot) = self.boots.get_mut(&errand) {
+        if let Some(boot) = self.boots.get_mut(&cause) {
             boot.waiting.remove(&board);
             boot.on.remove(&board);
             boot.called_off = true;
             let running = boot.running.take();
             self.steps.extend(running.map(|number| Step::StopBoot { number }));
-            self.settle_boot(errand);
+            self.settle_boot(cause);
         }
     }
 
     /// Boards of an order that boots are on their way. An order that is given again without all boards of its job does not
     /// boot: the others have answered, so that something was wrong.
-    fn await_boot(&mut self, errand: Errand, job: Arc<[BoardIndex]>, boards: &[BoardIndex]) {
+    fn expect_boot(&mut self, cause: Cause, job: Arc<[BoardIndex]>, boards: &[BoardIndex]) {
         if boards.is_empty() {
             return;
         }
         let called_off = boards.len() < job.len();
         let waiting = boards.iter().copied().collect();
         let boot = Boot { job, waiting, on: BTreeSet::new(), called_off, running: None };
-        self.boots.insert(errand, boot);
+        self.boots.insert(cause, boot);
     }
 
     /// Boots when all boards are on, or lets those that are go when there will be no boot.
-    fn settle_boot(&mut self, errand: Errand) {
-        let Some(boot) = self.boots.get_mut(&errand) else { return };
+    fn settle_boot(&mut self, cause: Cause) {
+        let Some(boot) = self.boots.get_mut(&cause) else { return };
         if boot.called_off {
             let on = std::mem::take(&mut boot.on);
             if boot.waiting.is_empty() {
-                self.boots.remove(&errand);
+                self.boots.remove(&cause);
             }
-            on.into_iter().for_each(|board| self.conclude(board, errand, Ok(())));
+            on.into_iter().for_each(|board| self.conclude(board, cause, Ok(())));
         } else if boot.waiting.is_empty() && boot.running.is_none() {
-            self.begin_boot(errand);
+            self.begin_boot(cause);
         }
     }
 
-    fn begin_boot(&mut self, errand: Errand) {
+    fn begin_boot(&mut self, cause: Cause) {
         let number = self.number();
-        let (Some(boot), Some(layout)) = (self.boots.get_mut(&errand), &self.layout) else { return };
+        let (Some(boot), Some(layout)) = (self.boots.get_mut(&cause), &self.layout) else { return };
         boot.running = Some(number);
         let (root, geometry) = (layout.root(&boot.job), layout.geometry(&boot.job));
         let host = root.map_or_else(|| "".into(), |root| layout.board_host(root));
@@ -376,11 +375,11 @@ impl Floor {
             match ended {
                 Ended::Said(text) => self.steps.push_back(Step::Say(text)),
                 Ended::Asked { ticket, answer } => self.consult_ended(ticket, answer),
-                Ended::Work { board, errand, outcome } => {
+                Ended::Work { board, cause, outcome } => {
                     let seat = Seat { frame: id, board };
                     let board = self.layout.as_ref().and_then(|layout| layout.board_at(seat));
                     if let Some(board) = board {
-                        self.board_ended(board, errand, outcome);
+                        self.board_ended(board, cause, outcome);
                     }
                 }
             }
@@ -388,27 +387,27 @@ impl Floor {
     }
 
     /// The work at a board is over; if it is to be booted, that comes next.
-    fn board_ended(&mut self, board: BoardIndex, errand: Errand, outcome: Result<(), Arc<str>>) {
-        let Some(boot) = self.boots.get_mut(&errand) else { return self.conclude(board, errand, outcome) };
+    fn board_ended(&mut self, board: BoardIndex, cause: Cause, outcome: Result<(), Arc<str>>) {
+        let Some(boot) = self.boots.get_mut(&cause) else { return self.conclude(board, cause, outcome) };
         boot.waiting.remove(&board);
         match outcome {
             Ok(()) => drop(boot.on.insert(board)),
             Err(why) => {
                 boot.called_off = true;
-                self.conclude(board, errand, Err(why));
+                self.conclude(board, cause, Err(why));
             }
         }
-        self.settle_boot(errand);
+        self.settle_boot(cause);
     }
 
     /// All is over at a board.
-    fn conclude(&mut self, board: BoardIndex, errand: Errand, outcome: Result<(), Arc<str>>) {
+    fn conclude(&mut self, board: BoardIndex, cause: Cause, outcome: Result<(), Arc<str>>) {
         self.under_way.remove(&board);
-        match (errand, outcome) {
-            (Errand::Order(order), Ok(())) => self.outcome(order).obeyed.push(board),
-            (Errand::Order(order), Err(why)) => self.fail(order, board, why),
-            (Errand::Cycle(ticket), Ok(())) => self.answer(ticket, Ok(Reading::Done)),
-            (Errand::Cycle(ticket), Err(why)) => self.answer(ticket, Err(ControllerError::Failed(why))),
+        match (cause, outcome) {
+            (Cause::Order(order), Ok(())) => self.outcome(order).obeyed.push(board),
+            (Cause::Order(order), Err(why)) => self.fail(order, board, why),
+            (Cause::Cycle(ticket), Ok(())) => self.answer(ticket, Ok(Reading::Done)),
+            (Cause::Cycle(ticket), Err(why)) => self.answer(ticket, Err(ControllerError::Failed(why))),
         }
     }
 
@@ -453,12 +452,12 @@ impl Floor {
                        off and on instead";
             return self.answer(ticket, Err(ControllerError::Unable(why.into())));
         }
-        let errand = Errand::Cycle(ticket);
+        let cause = Cause::Cycle(ticket);
         let links = self.cuts(&job).remove(&board).unwrap_or_default();
         if booted {
-            self.await_boot(errand, job, &[board]);
+            self.expect_boot(cause, job, &[board]);
         }
-        self.begin(now, errand, Goal::Ready, board, links);
+        self.begin(now, cause, Goal::Ready, board, links);
     }
 
     fn answer(&mut self, ticket: u64, answer: Result<Reading, ControllerError>) {

@@ -12,7 +12,7 @@
 use super::layout::FrameId;
 use super::question::{Bmp, Question, Trouble};
 use super::sensors;
-use super::work::{After, Era, Errand, Work};
+use super::work::{After, Cause, Era, Work};
 use crate::clock::Moment;
 use crate::controller::{BmpSettings, ControllerError, Reading};
 use crate::spinnaker::bmp::{Board, Boards, Status};
@@ -31,7 +31,7 @@ pub enum Ended {
         /// The board.
         board: Board,
         /// What it was for.
-        errand: Errand,
+        cause: Cause,
         /// Why it came to nothing, if it did.
         outcome: Result<(), Arc<str>>,
     },
@@ -82,7 +82,7 @@ enum Whom {
 pub struct Frame {
     bmp: Bmp,
     era: Option<Era>,
-    /// Boards that are off for sure.
+    /// Boards that were seen to be off, and not switched on since.
     off: Boards,
     works: BTreeMap<Board, Entry>,
     asked: Vec<Asked>,
@@ -283,8 +283,6 @@ impl Frame {
         works: &[(Board, u64)],
         reply: Result<Vec<u8>, Trouble>,
     ) {
-        let sure = reply.is_ok() && !on;
-        self.off = Boards(if sure { self.off.0 | boards.0 } else { self.off.0 & !boards.0 });
         let question = Question::Power { on, boards };
         let era = self.era.unwrap_or(Era::New);
         for (board, serial) in works {
@@ -315,10 +313,14 @@ impl Frame {
             let Some(entry) = self.works.get_mut(board).filter(|entry| entry.serial == *serial) else {
                 continue;
             };
+            let for_dark = entry.work.looks_for_dark();
             let after = match &reply {
                 Ok(body) => entry.work.answered(now, body, settings),
                 Err(trouble) => entry.work.refused(now, trouble, why.unwrap_or_default()),
             };
+            if for_dark && (after == After::Done || entry.work.power() == Some(true)) {
+                self.off = self.off.and(*board);
+            }
             self.go_on(*board, after);
         }
     }
@@ -388,7 +390,7 @@ impl Frame {
 
     fn end(&mut self, board: Board, outcome: Result<(), Arc<str>>) {
         if let Some(entry) = self.works.remove(&board) {
-            self.ended.push_back(Ended::Work { board, errand: entry.work.errand, outcome });
+            self.ended.push_back(Ended::Work { board, cause: entry.work.cause, outcome });
         }
     }
 

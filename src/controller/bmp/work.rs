@@ -3,15 +3,15 @@
 //! ```text
 //!   PowerOff   off
 //!   Clean      off -> dark?
-//!   Test       off -> on -> settle -> who are the FPGAs? -> off
-//!   Prepare    off -> on -> settle -> who are the FPGAs? -> stop links
-//!               ^                           | not themselves in time
-//!               +---------------------------+   at most power_tries times
+//!   Test       off -> dark? -> on -> settle -> lit? -> who are the FPGAs? -> off
+//!   Prepare    off -> dark? -> on -> settle -> lit? -> who are the FPGAs? -> stop links
+//!               ^                      |          | not themselves in time
+//!               +----------------------+----------+   at most power_tries times
 //! ```
 //!
 //! A power command that was not answered is never sent again blindly: nobody knows whether it was obeyed. Off leads to
-//! "dark?", on to "who are the FPGAs?", and what they say decides. BMPs of version 1 have no way to FPGAs: there nothing is
-//! looked at and no link is stopped, as older tools have it.
+//! "dark?", on to "lit?", and what the supplies of the board read decides. BMPs of version 1 have no way to FPGAs: there nothing
+//! is looked at and no link is stopped, as older tools have it.
 //!
 //! What is deliberately not here: other boards, and the conversation with the BMP (`frame`).
 
@@ -20,13 +20,19 @@ use crate::allocator::Link;
 use crate::clock::Moment;
 use crate::controller::BmpSettings;
 use crate::lab::fact::OrderId;
-use crate::spinnaker::bmp::Board;
 use crate::spinnaker::bmp::fpga::{FLAGS_ID, Fpga};
+use crate::spinnaker::bmp::{Board, Rail, Status};
 use std::fmt;
 use std::sync::Arc;
 
-/// How long an FPGA that is not itself yet is left alone before it is asked again.
-pub const FPGA_PAUSE_MS: u64 = 250;
+/// The supplies that go with the power of a board; 3.3 V and the 12 V before them are always there.
+const SWITCHED: [Rail; 4] = [Rail::V12a, Rail::V12b, Rail::V12c, Rail::V18];
+
+/// A supply that reads no more than this is down.
+const DARK_VOLTS_MAX: f64 = 0.6;
+
+/// How long a board that is not as it should be yet is left alone before it is looked at again.
+pub const LOOK_PAUSE_MS: u64 = 250;
 
 /// How long a BMP that was not able to is left alone by one board.
 pub const SETBACK_PAUSE_MS: u64 = 500;
@@ -36,18 +42,18 @@ pub const SETBACKS_MAX: u32 = 4;
 
 /// What a board works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Errand {
+pub enum Cause {
     /// An order.
     Order(OrderId),
     /// A power cycle that somebody asked for; whose answer goes out under this ticket.
     Cycle(u64),
 }
 
-impl fmt::Display for Errand {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Errand::Order(order) => write!(f, "order {order}"),
-            Errand::Cycle(_) => f.write_str("a power cycle"),
+            Cause::Order(order) => write!(f, "order {order}"),
+            Cause::Cycle(_) => f.write_str("a power cycle"),
         }
     }
 }
@@ -70,11 +76,12 @@ pub enum Goal {
 enum Stage {
     /// To be switched off.
     Off,
-    /// To be seen dark. The FPGAs are asked from the last to the first, so many are left: a board that is off may well be
-    /// taken for its first FPGA, whose number is 0.
-    Dark { left: usize },
+    /// To be seen with its supplies down.
+    Dark { until: Moment },
     /// To be switched on.
     On,
+    /// To be seen with its supplies up.
+    Lit { until: Moment },
     /// To be seen with all FPGAs in order; the next is at this place.
     Check { next: usize, until: Moment },
     /// Links to be stopped from this place on.
@@ -105,7 +112,7 @@ pub enum Era {
 #[derive(Clone, Debug)]
 pub struct Work {
     /// What it is for.
-    pub errand: Errand,
+    pub cause: Cause,
     /// What it is to become.
     goal: Goal,
     /// The links to stop.
@@ -130,7 +137,7 @@ pub struct Work {
 impl Work {
     /// Work that begins now. A board that is off for sure is not switched off before it is switched on.
     pub fn new(
-        errand: Errand,
+        cause: Cause,
         goal: Goal,
         links: Vec<Link>,
         now: Moment,
@@ -140,7 +147,7 @@ impl Work {
         let on_at_once = is_off && matches!(goal, Goal::Tested | Goal::Ready);
         let stage = if on_at_once { Stage::On } else { Stage::Off };
         Work {
-            errand,
+            cause,
             goal,
             links,
             deadline,
@@ -163,13 +170,16 @@ impl Work {
         }
     }
 
+    /// Whether its board is to be seen dark.
+    pub fn looks_for_dark(&self) -> bool {
+        matches!(self.stage, Stage::Dark { .. })
+    }
+
     /// What is to be asked about its board alone, when it is not to be switched.
     pub fn question(&self, board: Board) -> Option<Question> {
         match self.stage {
             Stage::Off | Stage::On => None,
-            Stage::Dark { left } => {
-                Some(Question::WhoIs { board, fpga: *Fpga::ALL.get(left.checked_sub(1)?)? })
-            }
+            Stage::Dark { .. } | Stage::Lit { .. } => Some(Question::Sensors { board }),
             Stage::Check { next, .. } => Some(Question::WhoIs { board, fpga: *Fpga::ALL.get(next)? }),
             Stage::Cut { next } => Some(Question::Stop { board, link: *self.links.get(next)? }),
         }
@@ -179,10 +189,10 @@ impl Work {
     pub fn switched(&mut self, now: Moment, era: Era, settings: &BmpSettings) -> After {
         self.setbacks = 0;
         match self.stage {
-            Stage::Off => self.is_off(era),
+            Stage::Off => self.is_off(now, era, settings),
             Stage::On => {
                 self.unsure = false;
-                self.begin_check(now, settings);
+                self.begin_look(now, settings);
                 After::More
             }
             _ => After::More,
@@ -193,8 +203,8 @@ impl Work {
     pub fn maybe_switched(&mut self, now: Moment, settings: &BmpSettings, why: Arc<str>) -> After {
         self.unsure = true;
         match self.stage {
-            Stage::Off => self.stage = Stage::Dark { left: Fpga::ALL.len() },
-            Stage::On => self.begin_check(now, settings),
+            Stage::Off => self.stage = Stage::Dark { until: now.plus_ms(settings.fpga_ms_max) },
+            Stage::On => self.begin_look(now, settings),
             _ => {}
         }
         self.set_back(now, why)
@@ -211,23 +221,24 @@ impl Work {
     pub fn skip(&mut self, now: Moment, settings: &BmpSettings) -> After {
         match self.stage {
             Stage::Dark { .. } if self.unsure => self.off_again(settings, "was never said to be off"),
-            Stage::Check { .. } if self.unsure => {
+            Stage::Lit { .. } if self.unsure => {
                 self.from = now;
                 self.on_again(settings, Stage::On, "was never said to be on")
             }
             Stage::Dark { .. } => self.is_dark(),
-            Stage::Check { .. } => self.is_checked(Era::Old),
+            Stage::Lit { .. } | Stage::Check { .. } => self.is_checked(Era::Old),
             Stage::Cut { .. } => After::Done,
             Stage::Off | Stage::On => After::More,
         }
     }
 
-    /// An FPGA said which it is, or a link was stopped.
+    /// Supplies were read, an FPGA said which it is, or a link was stopped.
     pub fn answered(&mut self, now: Moment, body: &[u8], settings: &BmpSettings) -> After {
         self.setbacks = 0;
         match self.stage {
             Stage::Off | Stage::On => After::More,
-            Stage::Dark { left } => self.saw_dark(left, number(body), settings),
+            Stage::Dark { until } => self.saw_supplies(now, until, body, false, settings),
+            Stage::Lit { until } => self.saw_supplies(now, until, body, true, settings),
             Stage::Check { next, until } => self.saw(now, next, until, number(body), settings),
             Stage::Cut { next } if next + 1 < self.links.len() => {
                 self.stage = Stage::Cut { next: next + 1 };
@@ -242,15 +253,17 @@ impl Work {
         if trouble.may_pass() { self.set_back(now, why) } else { After::Failed(why) }
     }
 
-    fn is_off(&mut self, era: Era) -> After {
+    fn is_off(&mut self, now: Moment, era: Era, settings: &BmpSettings) -> After {
         match (self.goal, era) {
             (Goal::Off, _) | (Goal::Dark, Era::Old) => After::Done,
             (Goal::Tested, _) if self.seen => After::Done,
-            (Goal::Dark, Era::New) => {
-                self.stage = Stage::Dark { left: Fpga::ALL.len() };
+            // Boards hear of power by a broadcast that nobody acknowledges: one that missed it would keep its links stopped, and
+            // what its last job left.
+            (_, Era::New) => {
+                self.stage = Stage::Dark { until: now.plus_ms(settings.fpga_ms_max) };
                 After::More
             }
-            (Goal::Tested | Goal::Ready, _) => {
+            (Goal::Tested | Goal::Ready, Era::Old) => {
                 self.stage = Stage::On;
                 After::More
             }
@@ -270,16 +283,34 @@ impl Work {
         }
     }
 
-    /// One FPGA less that could show that the board is on.
-    fn saw_dark(&mut self, left: usize, number: Option<u32>, settings: &BmpSettings) -> After {
-        let expected = left.checked_sub(1).and_then(|at| Fpga::ALL.get(at)).map(|fpga| fpga.number());
-        match (number == expected, left) {
-            (false, _) => self.is_dark(),
-            (true, 0 | 1) => self.off_again(settings, "is still on"),
-            (true, _) => {
-                self.stage = Stage::Dark { left: left - 1 };
+    /// What the supplies of a board read that should be on, or off. Readings may be a little old.
+    fn saw_supplies(
+        &mut self,
+        now: Moment,
+        until: Moment,
+        body: &[u8],
+        wanted: bool,
+        settings: &BmpSettings,
+    ) -> After {
+        let lit = match Status::decode(body) {
+            Ok(status) => SWITCHED.iter().any(|rail| status.volts(*rail) > DARK_VOLTS_MAX),
+            Err(error) => {
+                return After::Failed(format!("the readings of the board cannot be read: {error}").into());
+            }
+        };
+        match (lit == wanted, lit) {
+            (true, true) => {
+                self.unsure = false;
+                self.stage = Stage::Check { next: 0, until };
                 After::More
             }
+            (true, false) => self.is_dark(),
+            (false, _) if now < until => {
+                self.from = now.plus_ms(LOOK_PAUSE_MS);
+                After::More
+            }
+            (false, true) => self.off_again(settings, "is still on"),
+            (false, false) => self.on_again(settings, Stage::On, "stays dark"),
         }
     }
 
@@ -298,7 +329,7 @@ impl Work {
             return if next + 1 < Fpga::ALL.len() { After::More } else { self.is_checked(Era::New) };
         }
         if now < until {
-            self.from = now.plus_ms(FPGA_PAUSE_MS);
+            self.from = now.plus_ms(LOOK_PAUSE_MS);
             return After::More;
         }
         let says = number.map_or("nothing".into(), |number| format!("it is number {number}"));
@@ -340,10 +371,10 @@ impl Work {
         After::More
     }
 
-    fn begin_check(&mut self, now: Moment, settings: &BmpSettings) {
+    fn begin_look(&mut self, now: Moment, settings: &BmpSettings) {
         self.ons += 1;
         self.from = now.plus_ms(settings.on_settle_ms);
-        self.stage = Stage::Check { next: 0, until: self.from.plus_ms(settings.fpga_ms_max) };
+        self.stage = Stage::Lit { until: self.from.plus_ms(settings.fpga_ms_max) };
     }
 }
 

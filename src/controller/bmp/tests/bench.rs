@@ -102,10 +102,11 @@ impl Toy {
                 (ANSWER_MS, Ok(Vec::new()))
             }
             Question::Light { .. } => (ANSWER_MS, Ok(Vec::new())),
-            Question::Sensors { .. } => {
+            Question::Sensors { board } => {
                 let mut body = Vec::new();
                 let none = [Status::NO_TEMPERATURE; 4];
-                let (voltages, fans) = ([3_277; 8], [Status::NO_FAN; 4]);
+                let on = if self.on.contains(&board.number().into()) { 1_966 } else { 30 };
+                let (voltages, fans) = ([0, on, on, on, on, 0, 3_604, 3_277], [Status::NO_FAN; 4]);
                 let status =
                     Status { voltages, internal: none, external: none, fans, warnings: 0, shutdown: 0 };
                 status.encode(&mut body);

@@ -25,7 +25,9 @@ fn a_board_is_switched_looked_at_and_parted() {
         [
             "who it is",
             "to switch off board 0",
+            "for the sensors of board 0",
             "to switch on board 0",
+            "for the sensors of board 0",
             "for the number of FPGA 0 of board 0",
             "for the number of FPGA 1 of board 0",
             "for the number of FPGA 2 of board 0",

@@ -55,7 +55,6 @@ fn mend(bench: &mut Bench) {
         (toy.silent, toy.busy) = (false, 0);
         toy.lost_powers.clear();
         toy.bad.clear();
-        toy.sticky.clear();
     }
 }
 
