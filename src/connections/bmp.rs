@@ -31,28 +31,16 @@ pub struct BmpConnectionData {
 /// ```
 /// use berth::clock::Clock;
 /// use berth::connections::{BmpConnection, BmpConnectionData, RESPONSE_TIMEOUT, ScpRequest};
+/// use berth::simulator::serve::Simulation;
 /// use berth::spinnaker::bmp::{Board, Boards, Command};
 /// use berth::spinnaker::version::Version;
-/// # use std::net::UdpSocket;
-/// # // A BMP that knows its version only.
-/// # let bmp = UdpSocket::bind("127.0.0.1:0")?;
-/// # let port = bmp.local_addr()?.port();
-/// # std::thread::spawn(move || {
-/// #     let mut bytes = [0; 300];
-/// #     while let Ok((_, from)) = bmp.recv_from(&mut bytes) {
-/// #         let mut reply = bytes[..14].to_vec();
-/// #         reply[10] = 0x80;
-/// #         reply.extend([1, 0, 0, 0, 0, 1, 255, 255, 0, 0, 0, 0]);
-/// #         reply.extend(b"BC&MP/Spin5-BMP\02.1.2\0");
-/// #         bmp.send_to(&reply, from).unwrap();
-/// #     }
-/// # });
 ///
+/// let simulation = Simulation::small()?;
 /// # async_std::task::block_on(async {
 /// let board = Board::new(1).unwrap();
 /// let boards = Boards::from_iter([Board::FIRST, board]);
-/// let address = "127.0.0.1".to_owned();
-/// let data = BmpConnectionData { cabinet: 0, frame: 0, address, boards, port: Some(port) };
+/// let address = simulation.bmp(0, 0).ip().to_string();
+/// let data = BmpConnectionData { cabinet: 0, frame: 0, address, boards, port: None };
 /// let connection = BmpConnection::open(data, Clock::system()).await?;
 ///
 /// connection.send_scp_request(&ScpRequest::bmp(board, &Command::Version)).await?;

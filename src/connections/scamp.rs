@@ -15,36 +15,43 @@ use std::time::Duration;
 /// `SdpConnection` can, too.
 ///
 /// ```
+/// use berth::allocator::Triad;
 /// use berth::clock::Clock;
-/// use berth::connections::{Ends, RESPONSE_TIMEOUT, ScampConnection, ScpRequest};
-/// use berth::spinnaker::scp::ResultCode;
+/// use berth::connections::{BootConnection, Ends, Pipeline, RESPONSE_TIMEOUT, ScampConnection, ScpRequest};
+/// use berth::simulator::serve::Simulation;
+/// use berth::spinnaker::bmp::{self, Board, Boards, DelayMs};
+/// use berth::spinnaker::exchange::{Limits, Wish};
 /// use berth::spinnaker::sdp::{Chip, Core, Endpoint};
-/// use berth::spinnaker::{scamp::Command, version::Version};
-/// # use std::net::UdpSocket;
-/// # // A board that knows its version only.
-/// # let board = UdpSocket::bind("127.0.0.1:0")?;
-/// # let port = board.local_addr()?.port();
-/// # std::thread::spawn(move || {
-/// #     let mut bytes = [0; 300];
-/// #     while let Ok((_, from)) = board.recv_from(&mut bytes) {
-/// #         let mut reply = bytes[..14].to_vec();
-/// #         reply[10] = 0x80;
-/// #         reply.extend([0, 0, 0, 0, 0, 1, 255, 255, 0, 0, 0, 0]);
-/// #         reply.extend(b"SC&MP/SpiNNaker\04.0.0\0");
-/// #         board.send_to(&reply, from).unwrap();
-/// #     }
-/// # });
+/// use berth::spinnaker::system_variables::SystemVariables;
+/// use berth::spinnaker::{boot, scamp::Command, scp::ResultCode, version::Version};
 ///
+/// let simulation = Simulation::small()?;
 /// # async_std::task::block_on(async {
-/// let ends = Ends { remote_port: Some(port), ..ScampConnection::ends("127.0.0.1") };
-/// let connection = ScampConnection::open(Chip::NEAREST, &ends, Clock::system()).await?;
-/// assert!(connection.is_connected().await?);
+/// // A board is silent until its BMP has switched it on and somebody has booted it.
+/// let frame = Pipeline::connect(simulation.bmp(0, 0), Limits::BMP, Clock::system()).await?;
+/// let on = bmp::Command::Power { on: true, delay: DelayMs(0), boards: Boards::from_iter([Board::FIRST]) };
+/// frame.ask(&Wish::bmp(Board::FIRST, &on)).await?;
+/// let host = simulation.board(Triad::new(0, 0, 0)).ip().to_string();
+/// let sleeping = BootConnection::open(Some(&host), Clock::system()).await?;
+/// let image = [0; 1024]; // Of SC&MP, on real boards.
+/// for message in boot::messages(&image, &SystemVariables::for_boot(5, 0, 1))? {
+///     sleeping.send_boot_message(&message).await?;
+/// }
 ///
+/// // While it wakes it is silent at first, and then does not know where it is.
+/// let ends = ScampConnection::ends(&host);
+/// let connection = ScampConnection::open(Chip::NEAREST, &ends, Clock::system()).await?;
 /// let monitor = Endpoint::system(Chip::NEAREST, Core::MONITOR);
-/// connection.send_scp_request(&ScpRequest::scamp(monitor, &Command::Version)).await?;
-/// let response = connection.receive_scp_response(RESPONSE_TIMEOUT).await?;
-/// assert_eq!(response.result, ResultCode::OK);
-/// assert_eq!(Version::decode(response.body())?.hardware, "SpiNNaker");
+/// loop {
+///     connection.send_scp_request(&ScpRequest::scamp(monitor, &Command::Version)).await?;
+///     let Ok(response) = connection.receive_scp_response(RESPONSE_TIMEOUT).await else { continue };
+///     assert_eq!(response.result, ResultCode::OK);
+///     let version = Version::decode(response.body())?;
+///     assert_eq!((version.name, version.hardware), ("SC&MP", "SpiNNaker"));
+///     if version.chip != Chip::NEAREST {
+///         break;
+///     }
+/// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

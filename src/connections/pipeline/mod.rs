@@ -33,31 +33,17 @@ use transfer::Transfer;
 /// ```
 /// use berth::clock::Clock;
 /// use berth::connections::Pipeline;
+/// use berth::simulator::serve::Simulation;
+/// use berth::spinnaker::bmp::{Board, Command};
 /// use berth::spinnaker::exchange::{Limits, Wish};
-/// use berth::spinnaker::scp::Reply;
-/// use berth::spinnaker::sdp::{Chip, Core, Endpoint};
-/// use berth::spinnaker::{scamp, version::Version};
-/// # use std::net::{SocketAddr, UdpSocket};
-/// # // A board that knows its version only.
-/// # let board = UdpSocket::bind("127.0.0.1:0")?;
-/// # let SocketAddr::V4(address) = board.local_addr()? else { unreachable!() };
-/// # std::thread::spawn(move || {
-/// #     let mut bytes = [0; 300];
-/// #     while let Ok((_, from)) = board.recv_from(&mut bytes) {
-/// #         let mut reply = bytes[..14].to_vec();
-/// #         reply[10] = 0x80;
-/// #         reply.extend([0, 0, 0, 0, 0, 1, 255, 255, 0, 0, 0, 0]);
-/// #         reply.extend(b"SC&MP/SpiNNaker\04.0.0\0");
-/// #         board.send_to(&reply, from).unwrap();
-/// #     }
-/// # });
+/// use berth::spinnaker::{scp::Reply, version::Version};
 ///
+/// let simulation = Simulation::small()?;
 /// # async_std::task::block_on(async {
-/// let board = Pipeline::connect(address, Limits::SCAMP, Clock::system()).await?;
-/// let monitor = Endpoint::system(Chip::NEAREST, Core::MONITOR);
-/// let answer = board.ask(&Wish::scamp(monitor, &scamp::Command::Version)).await?;
+/// let frame = Pipeline::connect(simulation.bmp(0, 0), Limits::BMP, Clock::system()).await?;
+/// let answer = frame.ask(&Wish::bmp(Board::FIRST, &Command::Version)).await?;
 /// let version = Version::decode(Reply::decode(&answer)?.body)?;
-/// assert_eq!(version.name, "SC&MP");
+/// assert_eq!(version.name, "BC&MP");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
