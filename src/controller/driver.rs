@@ -34,6 +34,8 @@ pub struct Handle {
     pub tasks: Sender<Task>,
     /// The controller's task.
     ended: Option<JoinHandle<()>>,
+    /// The hub of its agents, if agents have the boards.
+    pub hub: Option<Arc<Hub>>,
 }
 
 impl Handle {
@@ -60,7 +62,8 @@ impl Drop for Handle {
 /// Starts the controller of a machine whose boards agents have, around its hub.
 pub fn start_hub(hub: Arc<Hub>) -> Handle {
     let (tasks, arriving) = async_channel::unbounded();
-    Handle { tasks, ended: Some(async_std::task::spawn(hub.run(arriving))) }
+    let ended = async_std::task::spawn(hub.clone().run(arriving));
+    Handle { tasks, ended: Some(ended), hub: Some(hub) }
 }
 
 /// Starts the controller of a machine. One whose boards agents have is started with `start_hub`: here nobody could join it,
@@ -88,7 +91,7 @@ pub fn start(
             async_std::task::spawn(hub.run(arriving))
         }
     };
-    Handle { tasks, ended: Some(ended) }
+    Handle { tasks, ended: Some(ended), hub: None }
 }
 
 /// What a controller's task wakes up for.

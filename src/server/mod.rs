@@ -27,6 +27,9 @@
 //! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
 //! `supervisor` is told of each step.
 //!
+//! Agents that bring boards come by a door to the hub of their machine (`agents`, `post`); what the lab must hear of them is
+//! brought to the desk in the order in which it happened.
+//!
 //! The past of a job that the lab has forgotten is looked up in the journal by the thread of `archive`, beside the desk.
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
@@ -42,6 +45,7 @@ pub mod herald;
 pub mod house;
 pub mod rounds;
 
+mod agents;
 mod connection;
 mod conversation;
 mod doors;
@@ -147,9 +151,9 @@ impl Server {
             watches_max: config.limits.watches_max,
             ..crate::notice::Limits::DEFAULT
         });
-        let (counter, news, heard) = Counter::new(lab.clone(), herald, clock.now());
+        let (counter, heard) = Counter::new(lab.clone(), herald, clock.now());
         let counter = Arc::new(counter);
-        let hardware = Hardware::new(clock.clone(), news);
+        let hardware = Hardware::new(clock.clone(), counter.clone());
         hardware.configure(&config.machines);
         let hasher =
             Hasher::open(config.limits.logins_waiting_max).map_err(|error| ServerError(error.to_string()))?;
