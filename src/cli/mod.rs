@@ -6,7 +6,7 @@
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
 //! `answers`, `size`, `span`, `when` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `history`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
+//! `jobs`, `history`, `boards`, `machines`, `watch`, `tunnel`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
 mod bench;
@@ -27,6 +27,7 @@ mod shell;
 mod size;
 mod span;
 mod table;
+mod tunnel;
 mod users;
 mod wait;
 mod watch;
@@ -80,6 +81,8 @@ enum Command {
     WhereIs(machines::WhereArgs),
     /// Print what changes, as it changes.
     Watch(watch::WatchArgs),
+    /// Let programs here reach the boards of a job as if they stood here.
+    Tunnel(tunnel::TunnelArgs),
     /// Call any function of the server.
     Call(call::CallArgs),
     /// Load the server and print how it bears it.
@@ -128,6 +131,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::Machines(args) => machines::machines(context, args),
         Command::WhereIs(args) => machines::where_is(context, args),
         Command::Watch(args) => watch::watch(context, args),
+        Command::Tunnel(args) => return tunnel::tunnel(context, args),
         Command::Call(args) => call::call(context, args),
         Command::Bench(args) => bench::bench(context, args),
         Command::User(args) => users::users(context, args),

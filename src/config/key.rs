@@ -4,6 +4,7 @@
 //! a test holds both lists of keys equal.
 
 use super::network::Network;
+use super::port::Ports;
 use super::raw::{Body, Node};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -63,6 +64,8 @@ pub const KEYS: &[Key] = &[
     key("spalloc.owners", Kind::Word(SPALLOC_OWNERS)),
     key("spalloc.rate_per_s", count(0, 1_000_000)),
     key("spalloc.line_bytes_max", count(1 << 10, GIB)),
+    key("channel.ports", Kind::Ports),
+    key("channel.rate_per_s", count(0, 10_000_000)),
     restart("stand.listen", Kind::Address),
     restart("web.listen", Kind::Address),
     key("limits.frame_bytes_max", count(1 << 10, GIB)),
@@ -87,6 +90,11 @@ pub const KEYS: &[Key] = &[
     key("limits.users_max", count(1, 10_000_000)),
     key("limits.in_flight_max", count(1, 1_000_000)),
     key("limits.board_orders_max", count(1, 10_000)),
+    key("limits.channels_per_connection_max", count(1, 100_000)),
+    key("limits.channels_max", count(1, 100_000)),
+    key("limits.datagram_bytes_max", count(1, 65_507)),
+    key("limits.datagrams_per_call_max", count(1, 65_536)),
+    key("limits.datagrams_waiting_max", count(1, 65_536)),
     key("limits.retired_jobs", count(0, 10_000_000)),
     key("limits.grant_attempts", count(1, 1_000)),
     key("limits.stop_s", seconds(1, 3_600)),
@@ -143,6 +151,8 @@ pub enum Kind {
     Share,
     /// A list of networks, or the same in one text with commas between them.
     Networks,
+    /// A list of ports, or the same in one text with commas between them, or "any".
+    Ports,
 }
 
 /// A value that is allowed behind its key.
@@ -158,6 +168,8 @@ pub enum Value {
     Share(f64),
     /// Networks.
     Networks(Vec<Network>),
+    /// Ports.
+    Ports(Ports),
 }
 
 impl fmt::Display for Value {
@@ -172,6 +184,7 @@ impl fmt::Display for Value {
                 let listed: Vec<_> = networks.iter().map(|network| format!("\"{network}\"")).collect();
                 write!(f, "[{}]", listed.join(", "))
             }
+            Value::Ports(ports) => ports.fmt(f),
         }
     }
 }
@@ -195,6 +208,7 @@ impl Kind {
                 Err(format!("needs {}, not {}", self.noun(), other.noun()))
             }
             (Kind::Networks, body) => read_networks(body).map(Value::Networks),
+            (Kind::Ports, body) => Ports::read(body).map(Value::Ports),
             (_, Body::Text(text)) => self.read_text(text).map(|()| Value::Text(text.clone())),
             (_, other) => Err(format!("needs {} in quotes, not {}", self.noun(), other.noun())),
         }
@@ -224,6 +238,7 @@ impl Kind {
             Kind::Seconds(_) => "a number of seconds",
             Kind::Share => "a number from 0 to 1",
             Kind::Networks => "a list of networks",
+            Kind::Ports => "a list of ports",
         }
     }
 

@@ -21,6 +21,7 @@ mod key;
 mod machine;
 mod network;
 mod places;
+mod port;
 mod raw;
 mod settings;
 mod show;
@@ -34,6 +35,7 @@ pub use complaint::{Complaint, Place};
 pub use key::{KEYS, Key, VARIABLE_PREFIX};
 pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
 pub use network::Network;
+pub use port::Ports;
 pub use raw::TEXT_BYTES_MAX;
 pub use settings::{BUILT_IN, Flag, Source};
 pub use show::{report, show};
@@ -62,6 +64,8 @@ pub struct Config {
     pub native: Native,
     /// The spalloc door.
     pub spalloc: Spalloc,
+    /// Channels to boards.
+    pub channel: Channel,
     /// Where the stand door listens; None for a closed door.
     pub stand_listen: Option<String>,
     /// Where the web door listens; None for a closed door.
@@ -114,6 +118,15 @@ pub struct Spalloc {
     pub line_bytes_max: usize,
 }
 
+/// Channels through which holders reach their boards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    /// The ports of boards to which they may be opened.
+    pub ports: Ports,
+    /// Datagrams a second in each direction of one channel; 0 for any number.
+    pub rate_per_s: u64,
+}
+
 /// Every limit, by the name it has in the file and in the table of errors; times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -161,6 +174,16 @@ pub struct Limits {
     pub in_flight_max: usize,
     /// Orders waiting for one board.
     pub board_orders_max: usize,
+    /// Channels of one connection.
+    pub channels_per_connection_max: usize,
+    /// Channels of all connections.
+    pub channels_max: usize,
+    /// Bytes of one datagram.
+    pub datagram_bytes_max: usize,
+    /// Datagrams of one call.
+    pub datagrams_per_call_max: usize,
+    /// Datagrams of one channel that wait for their reader.
+    pub datagrams_waiting_max: usize,
     /// Ended jobs that are remembered.
     pub retired_jobs: usize,
     /// Grants of one job that may come to nothing.
@@ -261,6 +284,10 @@ impl Config {
                 rate_per_s: settings.number("spalloc.rate_per_s"),
                 line_bytes_max: settings.number("spalloc.line_bytes_max") as usize,
             },
+            channel: Channel {
+                ports: settings.ports("channel.ports").clone(),
+                rate_per_s: settings.number("channel.rate_per_s"),
+            },
             stand_listen: listen("stand.listen"),
             web_listen: listen("web.listen"),
             limits: Limits::of(&settings),
@@ -343,6 +370,11 @@ impl Limits {
             users_max: count("users_max"),
             in_flight_max: count("in_flight_max"),
             board_orders_max: count("board_orders_max"),
+            channels_per_connection_max: count("channels_per_connection_max"),
+            channels_max: count("channels_max"),
+            datagram_bytes_max: count("datagram_bytes_max"),
+            datagrams_per_call_max: count("datagrams_per_call_max"),
+            datagrams_waiting_max: count("datagrams_waiting_max"),
             retired_jobs: count("retired_jobs"),
             grant_attempts: count("grant_attempts") as u32,
             stop_ms: ms("stop_s"),

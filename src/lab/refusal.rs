@@ -14,6 +14,12 @@ pub enum Refusal {
     JobOver(JobId, Arc<str>),
     /// The job waits and has no boards.
     JobWithoutBoards(JobId),
+    /// The job's boards are being switched.
+    JobNotReady(JobId),
+    /// The job has other boards.
+    BoardNotHeld { job: JobId, board: String },
+    /// No host is known for the board.
+    BoardWithoutHost(String),
     /// The job belongs to somebody else.
     NotYours { job: JobId, owner: Arc<str> },
     /// What the caller wants needs a higher role.
@@ -65,6 +71,9 @@ impl Refusal {
             Refusal::JobUnknown(_) => Code::JOB_UNKNOWN,
             Refusal::JobOver(..) => Code::JOB_OVER,
             Refusal::JobWithoutBoards(_) => Code::JOB_WITHOUT_BOARDS,
+            Refusal::JobNotReady(_) => Code::JOB_NOT_READY,
+            Refusal::BoardNotHeld { .. } => Code::BOARD_NOT_HELD,
+            Refusal::BoardWithoutHost(_) => Code::BOARD_UNREACHABLE,
             Refusal::NotYours { .. } | Refusal::NeedsRole(_) => Code::NOT_PERMITTED,
             Refusal::MachineUnknown(_) => Code::MACHINE_UNKNOWN,
             Refusal::BoardUnknown(_) => Code::BOARD_UNKNOWN,
@@ -91,6 +100,13 @@ impl Refusal {
             Refusal::JobUnknown(job) => format!("no job has the number {job}"),
             Refusal::JobOver(job, reason) => format!("job {job} is destroyed: {reason}"),
             Refusal::JobWithoutBoards(job) => format!("job {job} is queued and has no boards yet"),
+            Refusal::JobNotReady(job) => {
+                format!("the boards of job {job} are being switched; wait until it is ready")
+            }
+            Refusal::BoardNotHeld { job, board } => format!("job {job} does not hold the board {board}"),
+            Refusal::BoardWithoutHost(board) => {
+                format!("no host is configured for the board {board}, so no datagram can reach it")
+            }
             Refusal::NotYours { job, owner } => {
                 format!("job {job} belongs to {owner}; only the owner or an operator may do this")
             }

@@ -4,6 +4,7 @@
 //!
 //! What is deliberately not here: how agents come (`post` for the native door), and what their boards do (`controller::agent`).
 
+use super::book::Book;
 use super::desk::{Counter, News};
 use super::rounds::FULL_PAUSE_MS;
 use crate::allocator::BoardIndex;
@@ -22,15 +23,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub fn start(
     spec: &Arc<MachineSpec>,
     settings: AgentSettings,
-    counter: &Arc<Counter>,
-    clock: &Clock,
+    counter: Arc<Counter>,
+    clock: Clock,
+    book: Arc<Book>,
 ) -> Handle {
     let (reports, written) = async_channel::unbounded();
     let (machine, known) = (spec.name.clone(), Mutex::new(spec.clone()));
-    let lab = KeptLab { machine: machine.clone(), counter: counter.clone(), known, reports };
+    let (name, desk, time) = (machine.clone(), counter.clone(), clock.clone());
+    let lab = KeptLab { machine: name, counter: desk, clock: time, book, known, reports };
     let hub = Hub::new(settings, clock.clone(), Arc::new(lab));
-    let courier =
-        Courier { machine, hub: Arc::downgrade(&hub), counter: counter.clone(), clock: clock.clone() };
+    let courier = Courier { machine, hub: Arc::downgrade(&hub), counter, clock };
     task::spawn(courier.run(written));
     driver::start_hub(hub)
 }
@@ -39,6 +41,9 @@ pub fn start(
 struct KeptLab {
     machine: MachineName,
     counter: Arc<Counter>,
+    clock: Clock,
+    /// What is known of boards beside the lab.
+    book: Arc<Book>,
     /// The machine as it was seen last: its last orders come when it has left the lab already.
     known: Mutex<Arc<MachineSpec>>,
     reports: Sender<Report>,
@@ -75,6 +80,9 @@ impl agent::Lab for KeptLab {
     }
 
     fn report(&self, report: Report) {
+        if let Report::Outcome(outcome) = &report {
+            self.book.note_outcome(self.clock.now(), &self.spec(), outcome);
+        }
         // Whoever took reports to the desk is gone only when the desk is.
         self.reports.try_send(report).ok();
     }

@@ -4,6 +4,7 @@
 //! a round is kept do readers see its facts, is hardware told, do watchers hear, and are callers answered. What the
 //! journal can put off is done when nobody waits.
 
+use super::channels::Channels;
 use super::hardware::Hardware;
 use super::herald::Herald;
 use super::rounds::{self, Done, Heard, Rounds};
@@ -46,6 +47,8 @@ pub struct Counter {
     pub herald: Arc<Herald>,
     /// Which jobs were mentioned.
     pub signs: Signs,
+    /// Who speaks to boards.
+    pub channels: Channels,
     /// From where.
     hosts: Hosts,
     /// Grows with all that lists of jobs and machines show.
@@ -62,7 +65,8 @@ impl Counter {
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
         let (hosts, version) = (Hosts::default(), AtomicU64::new(0));
-        let counter = Counter { lab, sessions, herald, signs, hosts, version, counts, news };
+        let channels = Channels::default();
+        let counter = Counter { lab, sessions, herald, signs, channels, hosts, version, counts, news };
         counter.find_sessions(now);
         (counter, heard)
     }
@@ -205,13 +209,16 @@ impl Counter {
         expired
     }
 
-    /// Makes kept facts visible to readers.
+    /// Makes kept facts visible to readers, and cuts the channels they end: before any order to hardware leaves.
     pub fn show(&self, facts: &[Fact]) {
         let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
         facts.iter().for_each(|fact| shown.apply(fact));
         self.version.fetch_add(1, Ordering::AcqRel);
         drop(shown);
         facts.iter().for_each(|fact| self.follow(fact));
+        if self.channels.concern(facts) {
+            self.see(|lab| self.channels.review(facts, lab));
+        }
     }
 
     /// Brings the table of sessions to a fact that was kept.

@@ -5,6 +5,7 @@ use super::bell::Bell;
 use super::conversation::{Said, framed};
 use super::herald::Watch;
 use super::house::House;
+use super::tunnel::Tunnel;
 use super::{quick, reload};
 use crate::clock::Moment;
 use crate::config::Config;
@@ -16,7 +17,7 @@ use crate::lab::fact::{JobId, SessionEnd, SessionKey};
 use crate::lab::job::JobState;
 use crate::lab::view::{Query, View};
 use crate::service::plan::{Came, Heard, SessionName};
-use crate::service::{Asker, Outcome, Plan, Planned};
+use crate::service::{Asker, Function, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
 use async_std::task;
@@ -54,11 +55,30 @@ pub struct Errand {
     /// Who speaks.
     pub session: Arc<Session>,
     /// The calls, by name, each understood or refused.
-    pub entries: Vec<(String, Result<Planned, Fault>)>,
+    pub entries: Vec<(String, Result<Begun, Fault>)>,
     /// Whether earlier messages of the connection are not answered yet.
     pub waiting: bool,
     /// The waits of the connection.
     pub waits: Arc<Waits>,
+    /// The channels of the connection.
+    pub tunnel: Arc<Tunnel>,
+}
+
+/// A call that was understood.
+pub enum Begun {
+    /// It is to be carried out.
+    Planned(Planned),
+    /// The connection has done it: this came of it.
+    Done(&'static Function, Came),
+}
+
+impl Begun {
+    fn function(&self) -> &'static Function {
+        match self {
+            Begun::Planned(planned) => planned.function,
+            Begun::Done(function, _) => function,
+        }
+    }
 }
 
 /// What is left to do for an entry after the visit.
@@ -76,14 +96,15 @@ enum Left {
 impl Errand {
     /// Does it all and frames the answer.
     pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
-        let Errand { house, config, session, entries, waiting, waits } = self;
+        let Errand { house, config, session, entries, waiting, waits, tunnel } = self;
         let asker = quick::asker(&house, &config, &session);
         let (mut asks, mut lefts, mut heads) =
             (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for (fname, plan) in entries {
-            let function = plan.as_ref().ok().map(|planned| planned.function);
+            let function = plan.as_ref().ok().map(Begun::function);
             let left = match plan {
-                Ok(planned) => prepare(&house, planned, &asker, waiting, &mut asks).await,
+                Ok(Begun::Done(_, came)) => Left::Came(came),
+                Ok(Begun::Planned(planned)) => prepare(&house, planned, &asker, waiting, &mut asks).await,
                 Err(fault) => Left::Came(Err(fault)),
             };
             heads.push((fname, function));
@@ -102,7 +123,7 @@ impl Errand {
                 Left::After(planned) => Either::Left(quick::carry_out(&house, planned, &asker)),
                 Left::Slow(plan) => Either::Right(plan),
             };
-            finish(&house, came, &asker, &waits)
+            finish(&house, came, &asker, &waits, &tunnel)
         });
         let came = join_all(slow.collect::<Vec<_>>()).await;
         let mut frame = Vec::new();
@@ -155,11 +176,11 @@ async fn prepare(
             }
             Err(fault) => Left::Came(Err(fault)),
         },
-        slow @ (Plan::Wait { .. } | Plan::Past(_) | Plan::Consult { .. } | Plan::ReloadConfig) => {
-            Left::Slow(slow)
-        }
-        // Watching was begun by the connection.
-        Plan::Watch(_) => Left::Came(Ok(Outcome::Nothing)),
+        slow @ (Plan::Wait { .. }
+        | Plan::Past(_)
+        | Plan::Consult { .. }
+        | Plan::OpenChannel { .. }
+        | Plan::ReloadConfig) => Left::Slow(slow),
         _ => Left::Came(quick::carry_out(house, Planned { mentions: None, ..planned }, asker)),
     }
 }
@@ -190,7 +211,13 @@ fn find_session(house: &House, name: SessionName, asker: &Asker<'_>) -> Result<S
 }
 
 /// Does what must be waited for.
-async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>, waits: &Arc<Waits>) -> Came {
+async fn finish(
+    house: &Arc<House>,
+    left: Either<Came, Plan>,
+    asker: &Asker<'_>,
+    waits: &Arc<Waits>,
+    tunnel: &Tunnel,
+) -> Came {
     match left {
         Either::Left(came) => came,
         Either::Right(Plan::Wait { job, until, timeout_ms }) => {
@@ -204,6 +231,7 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
             came
         }
         Either::Right(Plan::Past(job)) => past(house, job).await,
+        Either::Right(Plan::OpenChannel { job, board, port }) => tunnel.open(asker, job, board, port).await,
         Either::Right(Plan::Consult { address, what }) => {
             let at = house
                 .counter

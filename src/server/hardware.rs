@@ -2,6 +2,7 @@
 //! boards agents have are found here by the doors that agents come by.
 
 use super::agents;
+use super::book::Book;
 use super::desk::{Counter, News};
 use crate::clock::Clock;
 use crate::config::MachineConfig;
@@ -20,6 +21,8 @@ pub struct Hardware {
     clock: Clock,
     counter: Arc<Counter>,
     inside: Mutex<Inside>,
+    /// What is known of boards beside the lab.
+    pub book: Arc<Book>,
 }
 
 /// The controllers in use, and those whose machines are gone but whose last orders may still run.
@@ -32,7 +35,7 @@ struct Inside {
 impl Hardware {
     /// No machines; outcomes go to the desk behind this counter.
     pub fn new(clock: Clock, counter: Arc<Counter>) -> Arc<Hardware> {
-        Arc::new(Hardware { clock, counter, inside: Mutex::default() })
+        Arc::new(Hardware { clock, counter, inside: Mutex::default(), book: Arc::default() })
     }
 
     /// Brings the controllers to the configuration: what did not change goes on undisturbed. Controllers of
@@ -57,14 +60,17 @@ impl Hardware {
             inside.machines.insert(name, (machine.clone(), handle));
         }
         inside.leave(before.into_values().map(|(_, handle)| handle));
+        self.book.retain(|machine| inside.machines.contains_key(machine));
     }
 
     fn start(&self, machine: &MachineConfig) -> Handle {
+        let (counter, clock, book) = (self.counter.clone(), self.clock.clone(), self.book.clone());
         if let ControllerSettings::Agent(settings) = &machine.controller {
-            return agents::start(&machine.spec, settings.clone(), &self.counter, &self.clock);
+            return agents::start(&machine.spec, settings.clone(), counter, clock, book);
         }
-        let counter = self.counter.clone();
+        let known = machine.spec.clone();
         let outcomes = move |outcome| {
+            book.note_outcome(clock.now(), &known, &outcome);
             // A desk that has closed is told again after the next start.
             let _ = counter.tell(News::Outcome(outcome));
         };
@@ -79,6 +85,7 @@ impl Hardware {
         let inside = self.inside();
         let sent = match inside.machines.get(&order.machine) {
             Some((_, handle)) => {
+                self.book.note_order(&order);
                 handle.give(Task::Order(order.clone()));
                 true
             }
@@ -107,15 +114,20 @@ impl Hardware {
     /// Asks a board something and waits for what it says.
     pub async fn consult(&self, at: Consultation, what: Consult) -> Result<Reading, ControllerError> {
         let (answer, answered) = oneshot::channel();
-        let sent = {
+        let board = {
             let inside = self.inside();
-            let handle = inside.machines.get(&at.board.machine).map(|(_, handle)| handle);
-            handle.map(|handle| handle.give(Task::Consult { at, what, answer })).is_some()
+            let Some((machine, handle)) = inside.machines.get(&at.board.machine) else {
+                return Err(ControllerError::Silent);
+            };
+            handle.give(Task::Consult { at: at.clone(), what: what.clone(), answer });
+            machine.spec.clone()
         };
-        match sent {
-            true => answered.await.unwrap_or(Err(ControllerError::Silent)),
-            false => Err(ControllerError::Silent),
-        }
+        // Boards may have joined since.
+        let now = self.counter.see(|lab| lab.spec_of_machine(&at.board.machine).cloned());
+        let board = now.unwrap_or(board).board_name(at.board.board);
+        let said = answered.await.unwrap_or(Err(ControllerError::Silent));
+        self.book.note_consult(self.clock.now(), board, &at, &what, &said);
+        said
     }
 
     /// Gives the orders again that were in flight when the last server stopped.

@@ -34,6 +34,7 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
             listen: house.listen(),
             connections: house.connections(),
             journal: journal_counts(house),
+            book: &*house.hardware.book,
         },
     }
 }
@@ -46,7 +47,7 @@ fn journal_counts(house: &House) -> JournalCounts {
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
 pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     match &planned.plan {
-        Plan::Ready(_) | Plan::Watch(_) | Plan::LogLevel(_) => true,
+        Plan::Ready(_) | Plan::Watch(_) | Plan::UseChannel(_) | Plan::LogLevel(_) => true,
         Plan::Mention(_) | Plan::Sessions { .. } => !waiting,
         Plan::Ask(ask) => ask.only_reads() && !waiting,
         Plan::Past(job) => !waiting && archive_of(house, *job).is_none(),
@@ -54,7 +55,7 @@ pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     }
 }
 
-/// Carries out a plan that is quick, but for watching.
+/// Carries out a plan that is quick, but for what belongs to a connection.
 pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
     if let Some(job) = planned.mentions {
         mention(house, job, asker);

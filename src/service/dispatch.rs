@@ -86,6 +86,7 @@ fn mentioned(plan: &Plan) -> Option<JobId> {
     match plan {
         Plan::Mention(job)
         | Plan::Wait { job, .. }
+        | Plan::OpenChannel { job, .. }
         | Plan::Ask(Ask::Query(Query::JobState(job) | Query::JobMachine(job)))
         | Plan::Ask(Ask::Command(Command::PowerJob { job, .. })) => Some(*job),
         _ => None,

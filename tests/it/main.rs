@@ -1,6 +1,7 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
 mod bench;
+mod channel;
 mod cli;
 mod client;
 mod commands;
@@ -23,3 +24,4 @@ mod spalloc;
 mod spalloc_line;
 mod tidy;
 mod transcripts;
+mod tunnel;

@@ -65,6 +65,13 @@ const FROM_ELSEWHERE: &[Code] = &[
     Code::TOO_MANY_WAITS,
     Code::HISTORY_BUSY,
     Code::BAD_CONFIG,
+    Code::SESSION_EXPIRED,
+    Code::PORT_REFUSED,
+    Code::TOO_MANY_CHANNELS,
+    Code::TOO_MANY_CHANNELS_IN_ALL,
+    Code::DATAGRAM_TOO_LARGE,
+    Code::TOO_MANY_DATAGRAMS,
+    Code::DATAGRAM_RATE,
 ];
 
 fn draining() -> House {
@@ -672,6 +679,85 @@ fn admin() -> Vec<Rows> {
     ]
 }
 
+fn channel() -> Vec<Rows> {
+    use Code as C;
+    let at = |job: &str, board: &str| format!(r#"{{"job_id": {job}, {board}, "port": 17893}}"#);
+    let first = r#""machine": "m", "x": 0, "y": 0, "z": 0"#;
+    vec![
+        Rows::of("open_channel")
+            .good(
+                "ada",
+                &[&at("1", first), &at("1", r#""machine": "m", "cabinet": 0, "frame": 0, "board": 0"#)],
+            )
+            .good("op", &[&at("1", first)])
+            .bad("bob", C::NOT_PERMITTED, &[&at("1", first)])
+            .bad("guest", C::NOT_PERMITTED, &[&at("1", first)])
+            .bad("ada", C::JOB_UNKNOWN, &[&at("99", first)])
+            .bad("ada", C::JOB_OVER, &[&at("3", first)])
+            .bad("ada", C::JOB_WITHOUT_BOARDS, &[&at("2", first)])
+            .bad("bob", C::JOB_NOT_READY, &[&at("4", r#""serial": "devices-1""#)])
+            .bad("ada", C::BOARD_NOT_HELD, &[&at("1", r#""machine": "m", "x": 1, "y": 0, "z": 0"#)])
+            .bad("ada", C::BOARD_UNKNOWN, &[&at("1", r#""machine": "m", "x": 9, "y": 0, "z": 0"#)])
+            .bad("ada", C::MACHINE_UNKNOWN, &[&at("1", r#""machine": "n", "x": 0, "y": 0, "z": 0"#)])
+            .bad_in(
+                || {
+                    let mut house = House::new();
+                    house.obey();
+                    house
+                },
+                "bob",
+                C::BOARD_UNREACHABLE,
+                &at("4", r#""serial": "devices-1""#),
+            )
+            .bad(
+                "ada",
+                C::BAD_ARGUMENT,
+                &[
+                    r#"{"job_id": 1, "machine": "m", "x": 0, "y": 0, "z": 0, "port": 0}"#,
+                    r#"{"job_id": 1, "machine": "m", "x": 0, "y": 0, "z": 0, "port": 65536}"#,
+                    r#"{"job_id": 1, "machine": "m", "port": 17893}"#,
+                ],
+            )
+            .bad(
+                "ada",
+                C::INVALID_MESSAGE,
+                &[r#"{"job_id": 1, "serial": "s"}"#, r#"{"serial": "s", "port": 1}"#],
+            )
+            .bad("ada", C::TEXT_TOO_LONG, &[&long(r#"{"job_id": 1, "port": 1, "serial": ""#, 257, r#""}"#)]),
+        Rows::of("send_datagrams")
+            .good(
+                "ada",
+                &[
+                    r#"{"channel": 1, "datagrams": []}"#,
+                    r#"{"channel": 1, "datagrams": ["", "Zm9v", "AAAHcQ=="]}"#,
+                ],
+            )
+            .bad("guest", C::NOT_PERMITTED, &[r#"{"channel": 1, "datagrams": []}"#])
+            .bad("ada", C::CHANNEL_UNKNOWN, &[r#"{"channel": 2, "datagrams": []}"#])
+            .bad(
+                "ada",
+                C::BAD_ARGUMENT,
+                &[
+                    r#"{"channel": 1, "datagrams": ["Zm9"]}"#,
+                    r#"{"channel": 1, "datagrams": [7]}"#,
+                    r#"{"channel": 1, "datagrams": "Zm9v"}"#,
+                    r#"{"channel": -1, "datagrams": []}"#,
+                ],
+            )
+            .bad("ada", C::INVALID_MESSAGE, &[r#"{"channel": 1}"#, r#"{"datagrams": []}"#]),
+        Rows::of("close_channel")
+            .good("ada", &[r#"{"channel": 1}"#])
+            .bad("ada", C::CHANNEL_UNKNOWN, &[r#"{"channel": 2}"#])
+            .bad("ada", C::BAD_ARGUMENT, &[r#"{"channel": "1"}"#])
+            .bad("ada", C::INVALID_MESSAGE, &["{}"]),
+        Rows::of("list_channels").good("guest", &["{}"]).bad(
+            "guest",
+            C::INVALID_MESSAGE,
+            &[r#"{"job_id": 1}"#],
+        ),
+    ]
+}
+
 fn rows() -> Vec<Row> {
     let services = [
         about(),
@@ -680,6 +766,7 @@ fn rows() -> Vec<Row> {
         job_changes(),
         job_questions(),
         board(),
+        channel(),
         notice(),
         users(),
         admin(),
