@@ -179,6 +179,7 @@ mod tests {
             kinds: vec!["board".into()],
             settle_ms: 0,
             order_ms_max: 1,
+            agents: false,
         }
     }
 

@@ -6,12 +6,13 @@ use super::book::Book;
 use super::desk::{Counter, News};
 use crate::clock::Clock;
 use crate::config::MachineConfig;
-use crate::controller::agent::Hub;
+use crate::controller::agent::{AgentCounts, Hub};
 use crate::controller::driver::{self, Handle};
 use crate::controller::{Boards, ControllerError, ControllerSettings, Outcome, Reading, Task};
 use crate::lab::command::{Consult, Consultation};
 use crate::lab::effect::{Effect, Order};
 use crate::lab::fact::MachineName;
+use crate::service::plan::{WorkerCounts, Workforce};
 use futures_channel::oneshot;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -147,6 +148,25 @@ impl Hardware {
     /// The maps are whole between calls, so a panic elsewhere does no harm.
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Workforce for Hardware {
+    fn count(&self) -> WorkerCounts {
+        let mut count = WorkerCounts::default();
+        for (_, hub) in self.all_agents() {
+            let AgentCounts { connected, away, draining } = hub.count();
+            count.connected += connected;
+            count.away += away;
+            count.draining += draining;
+        }
+        count
+    }
+}
+
+impl std::fmt::Debug for Hardware {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hardware").field("machines", &self.inside().machines.len()).finish()
     }
 }
 

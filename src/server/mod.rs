@@ -62,6 +62,7 @@ mod listener;
 mod local_access;
 mod login;
 mod pipe;
+mod post;
 mod quick;
 mod reload;
 mod signs;

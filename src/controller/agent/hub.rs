@@ -8,11 +8,11 @@
 
 use super::super::driver::{Answers, Woken, sleep_until, wait};
 use super::super::{Reading, Task};
-use super::{AgentName, AgentNews};
 use super::{
-    AgentRefusal, AgentSettings, AgentView, Expected, Introduction, Offered, Report, Roster, Serial, Stay,
-    Told,
+    AgentCounts, AgentRefusal, AgentSettings, AgentView, Expected, Introduction, Offered, Report, Roster,
+    Serial, Stay, Told,
 };
+use super::{AgentName, AgentNews};
 use crate::allocator::BoardIndex;
 use crate::clock::{Clock, Moment};
 use crate::lab::fact::OrderId;
@@ -157,6 +157,11 @@ impl Hub {
     /// Everybody, by name.
     pub fn view(&self) -> Vec<AgentView> {
         self.inside().roster.view()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> AgentCounts {
+        self.inside().roster.count()
     }
 
     /// Where the agent that has this board is reached.

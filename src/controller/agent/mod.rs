@@ -11,6 +11,9 @@
 pub mod hub;
 pub mod roster;
 
+#[cfg(test)]
+mod tests;
+
 pub use hub::{Ears, Hub, Lab};
 pub use roster::Roster;
 
@@ -219,6 +222,17 @@ impl fmt::Display for AgentRefusal {
             AgentRefusal::Closed => write!(f, "the machine is being configured anew; try again in a second"),
         }
     }
+}
+
+/// How many agents there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentCounts {
+    /// Connected.
+    pub connected: usize,
+    /// Not connected, but they may come back.
+    pub away: usize,
+    /// Those of both that want no new work.
+    pub draining: usize,
 }
 
 /// What is known of an agent.

@@ -10,8 +10,8 @@
 //! the last is not passed on. So whoever held a board before cannot reach it any more.
 
 use super::{
-    AGENT_BOARDS_MAX, AGENTS_MAX, AgentName, AgentNews, AgentRefusal, AgentSettings, AgentView, Expected,
-    Introduction, Offered, Report, Serial, Stay, Told,
+    AGENT_BOARDS_MAX, AGENTS_MAX, AgentCounts, AgentName, AgentNews, AgentRefusal, AgentSettings, AgentView,
+    Expected, Introduction, Offered, Report, Serial, Stay, Told,
 };
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
@@ -477,6 +477,17 @@ impl Roster {
         self.agents.iter().map(view).collect()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> AgentCounts {
+        let count = |is: fn(&Agent) -> bool| self.agents.values().filter(|agent| is(agent)).count();
+        let connected = count(|agent| agent.connected);
+        AgentCounts {
+            connected,
+            away: self.agents.len() - connected,
+            draining: count(|agent| agent.draining),
+        }
+    }
+
     /// Where the agent that has this board is reached.
     pub fn url_of(&self, serial: &str) -> Option<Arc<str>> {
         self.agents.get(self.boards.get(serial)?.agent.as_ref()?)?.url.clone()
@@ -485,6 +496,12 @@ impl Roster {
     /// Who has this board.
     pub fn agent_of(&self, serial: &str) -> Option<AgentName> {
         self.boards.get(serial)?.agent.clone()
+    }
+
+    /// How many boards something is known of.
+    #[cfg(test)]
+    pub(super) fn boards_known(&self) -> usize {
+        self.boards.len()
     }
 
     /// An agent is gone, and its boards with it.
