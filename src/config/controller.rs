@@ -20,7 +20,7 @@ pub const CONTROLLERS_TO_COME: &[&str] = &["bmp"];
 const SIMULATED_MS_MAX: u64 = 3_600_000;
 /// Reads which controller the machine has, and its settings.
 pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
-    let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ");
+    let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     form.require("controller", &format!("is missing: what makes the boards obey; this build has {listed}"));
     let word = form.text("controller", Kind::Word(CONTROLLERS));
     let at = form.table.entry("controller").map_or(form.at, |entry| entry.node.at);

@@ -168,7 +168,9 @@ fn show_pool(sheet: &mut Sheet, serials: &[Arc<str>]) {
     sheet.put("shape", text("pool"));
     let name = sheet.machine.spec.name.clone();
     let counted = serials.iter().zip(0..).all(|(serial, number)| *serial == counted_serial(&name, number));
-    if counted {
+    if serials.is_empty() {
+        // Its boards come with agents.
+    } else if counted {
         sheet.put("count", serials.len());
     } else {
         sheet.put("serials", texts(serials));
