@@ -181,7 +181,7 @@ impl Hub {
             let news = async { drop(select(pin!(due), pin!(self.nudge.1.recv())).await) };
             match wait(&tasks, news).await {
                 Woken::Task(task) => self.take(task),
-                Woken::News(()) => self.act(|inside, now| inside.roster.wake(now)),
+                Woken::News(()) => self.follow(|inside, now| inside.roster.wake(now)),
                 Woken::End => return self.close(),
             }
         }
@@ -192,7 +192,7 @@ impl Hub {
     }
 
     fn take(&self, task: Task) {
-        self.act(|inside, now| match task {
+        self.follow(|inside, now| match task {
             Task::Order(order) => inside.roster.handle_order(&order, &|board| self.lab.serial(board)),
             Task::Consult { at, what, answer } => {
                 let (ticket, serial) = (inside.answers.keep(answer), self.lab.serial(at.board.board));
@@ -223,15 +223,20 @@ impl Hub {
         })
     }
 
-    /// Does something and tells everybody what follows.
+    /// Does something, tells everybody what follows, and has the controller's task look again when it must wake.
     fn act<T>(&self, act: impl FnOnce(&mut Inside, Moment) -> T) -> T {
+        let done = self.follow(act);
+        self.nudge.0.try_send(()).ok();
+        done
+    }
+
+    /// The same for the controller's task itself, which looks anyway.
+    fn follow<T>(&self, act: impl FnOnce(&mut Inside, Moment) -> T) -> T {
         let mut inside = self.inside();
         let done = act(&mut inside, self.clock.now());
         while let Some(news) = inside.roster.poll() {
             self.give(&mut inside, news);
         }
-        drop(inside);
-        self.nudge.0.try_send(()).ok();
         done
     }
 
