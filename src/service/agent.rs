@@ -87,7 +87,7 @@ pub static FUNCTIONS: &[Function] = &[
             Code::TOO_MANY_AGENT_BOARDS,
             Code::AGENTS_BUSY,
         ],
-        example: r#"{"machine": "usb", "worker": "host-7", "token": "0123456789abcdef", "version": "1", "boards": []}"#,
+        example: r#"{"machine": "usb", "worker": "host-7", "token": "0123456789abcdef", "version": "1"}"#,
         plan: plan_register,
         answer: |outcome, _, out| match outcome {
             Outcome::Stay { stay, timeout_ms } => {

@@ -59,7 +59,7 @@ struct Seat {
     /// Who has it.
     agent: Option<AgentName>,
     /// Nobody has it, but somebody may come back with it until then.
-    awaited: Option<Moment>,
+    back_by: Option<Moment>,
     /// The newest order it was ever given.
     newest: OrderId,
     /// What it is doing.
@@ -104,11 +104,11 @@ impl Roster {
     }
 
     /// Somebody had these boards before the server stopped, and may come back with them.
-    pub fn await_boards(&mut self, now: Moment, serials: Vec<Serial>) {
+    pub fn expect_back(&mut self, now: Moment, serials: Vec<Serial>) {
         let until = now.plus_ms(self.settings.timeout_ms);
         for serial in serials {
             let seat = self.boards.entry(serial).or_insert_with(Seat::empty);
-            seat.awaited = seat.agent.is_none().then_some(until);
+            seat.back_by = seat.agent.is_none().then_some(until);
         }
     }
 
@@ -171,7 +171,7 @@ impl Roster {
         for board in offered {
             let seat = self.boards.entry(board.serial.clone()).or_insert_with(Seat::empty);
             seat.agent = Some(name.clone());
-            seat.awaited = None;
+            seat.back_by = None;
             if seat.pending.is_none() {
                 let wanted = expected(&board.serial).filter(|wanted| board.holds != Some(wanted.id));
                 seat.pending = wanted.filter(|wanted| wanted.id >= seat.newest).map(Pending::again);
@@ -328,7 +328,7 @@ impl Roster {
         if let Some(Pending { id, board: Some(board), .. }) = before.filter(|before| before.id != order.id) {
             self.fail(id, vec![(board, "overtaken by a newer order".into())]);
         }
-        let awaited = self.boards.get(serial).is_some_and(|seat| seat.awaited.is_some());
+        let awaited = self.boards.get(serial).is_some_and(|seat| seat.back_by.is_some());
         stay.or(awaited.then_some(None)).ok_or_else(|| {
             self.boards.get_mut(serial).into_iter().for_each(|seat| seat.pending = None);
             "no agent has this board".into()
@@ -441,7 +441,7 @@ impl Roster {
     pub fn wake_at(&self) -> Option<Moment> {
         let silent = self.agents.values().map(|agent| agent.seen.plus_ms(self.settings.timeout_ms)).min();
         let asked = self.questions.values().map(|question| question.due).min();
-        let awaited = self.boards.values().filter_map(|seat| seat.awaited).min();
+        let awaited = self.boards.values().filter_map(|seat| seat.back_by).min();
         [silent, asked, awaited].into_iter().flatten().min()
     }
 
@@ -454,7 +454,7 @@ impl Roster {
         for name in lost {
             self.dismiss(&name, &format!("agent '{name}' was silent for {} s", timeout_ms / 1000));
         }
-        let missing = |seat: &Seat| seat.awaited.is_some_and(|until| until <= now);
+        let missing = |seat: &Seat| seat.back_by.is_some_and(|until| until <= now);
         let missing = self.boards.iter().filter(|(_, seat)| missing(seat));
         let missing: Vec<_> = missing.map(|(serial, _)| serial.clone()).collect();
         self.lose(missing, "no agent came back with it after the server was started");
@@ -520,7 +520,7 @@ impl Roster {
         let mut failed: BTreeMap<OrderId, Vec<(BoardIndex, Arc<str>)>> = BTreeMap::new();
         for serial in &serials {
             let Some(seat) = self.boards.get_mut(serial) else { continue };
-            (seat.agent, seat.awaited) = (None, None);
+            (seat.agent, seat.back_by) = (None, None);
             if let Some(Pending { id, board: Some(board), .. }) = seat.pending.take() {
                 failed.entry(id).or_default().push((board, reason.into()));
             }
@@ -582,7 +582,7 @@ impl Roster {
 
 impl Seat {
     fn empty() -> Seat {
-        Seat { agent: None, awaited: None, newest: NEVER, pending: None }
+        Seat { agent: None, back_by: None, newest: NEVER, pending: None }
     }
 }
 

@@ -267,7 +267,7 @@ fn a_board_that_forgot_what_it_was_is_told_again() {
 #[test]
 fn boards_that_had_an_agent_before_the_start_are_awaited() {
     let mut bench = Bench::new();
-    bench.roster.await_boards(bench.now, vec![serial(1), serial(2)]);
+    bench.roster.expect_back(bench.now, vec![serial(1), serial(2)]);
     bench.order(id(1, 0), &[1, 2, 3]);
     assert_eq!(bench.news(), [failed(id(1, 0), &[3], "no agent has this board")]);
     assert_eq!(bench.roster.wake_at(), Some(bench.now.plus_ms(60_000)));
