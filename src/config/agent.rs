@@ -47,11 +47,11 @@ fn token(form: &mut Form) -> Option<Token> {
     token
 }
 
+/// What opens a file and reads it, but no more than one byte past so many.
+pub type FileReader = dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
+
 /// Reads the tokens that are kept in files, through what opens files for it; all that is wrong with them comes at once.
-pub fn read_tokens(
-    machines: &mut [MachineConfig],
-    read: &dyn Fn(&Path, usize) -> Result<Vec<u8>, String>,
-) -> Result<(), Vec<Complaint>> {
+pub fn read_tokens(machines: &mut [MachineConfig], read: &FileReader) -> Result<(), Vec<Complaint>> {
     let mut complaints = Vec::new();
     for machine in machines {
         let ControllerSettings::Agent(settings) = &mut machine.controller else { continue };

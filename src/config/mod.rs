@@ -46,7 +46,7 @@ use crate::user::Role;
 use complaint::Complaints;
 use settings::Settings;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The doors this build has; the others may be configured, and stay closed.
 const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen"];
@@ -312,10 +312,7 @@ impl Config {
     }
 
     /// Reads the tokens that machines keep in files, through what opens files for it.
-    pub fn read_tokens(
-        &mut self,
-        read: &dyn Fn(&Path, usize) -> Result<Vec<u8>, String>,
-    ) -> Result<(), Vec<Complaint>> {
+    pub fn read_tokens(&mut self, read: &agent::FileReader) -> Result<(), Vec<Complaint>> {
         agent::read_tokens(&mut self.machines, read)
     }
 

@@ -352,8 +352,11 @@ fn plan_answer_order(args: &Arguments<'_>, _: &Asker<'_>) -> Result<Plan, Fault>
     speak(args, AgentWord::Order { order, obeyed, failed })
 }
 
+/// Serials, each with a reason.
+type Failures = Vec<(Arc<str>, Arc<str>)>;
+
 /// Boards that did not obey, and why.
-fn failed(args: &Arguments<'_>) -> Result<Vec<(Arc<str>, Arc<str>)>, Fault> {
+fn failed(args: &Arguments<'_>) -> Result<Failures, Fault> {
     let Some(json) = args.json("failed")? else { return Ok(Vec::new()) };
     let failed: BTreeMap<String, String> = serde_json::from_str(json)
         .map_err(|_| wrong(args, "failed", "{serial: reason} is needed, both strings"))?;

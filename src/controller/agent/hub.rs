@@ -178,7 +178,9 @@ impl Hub {
     pub(in crate::controller) async fn run(self: Arc<Hub>, tasks: Receiver<Task>) {
         loop {
             let due = sleep_until(&self.clock, self.wake_at());
-            let news = async { drop(select(pin!(due), pin!(self.nudge.1.recv())).await) };
+            let news = async {
+                select(pin!(due), pin!(self.nudge.1.recv())).await;
+            };
             match wait(&tasks, news).await {
                 Woken::Task(task) => self.take(task),
                 Woken::News(()) => self.follow(|inside, now| inside.roster.wake(now)),

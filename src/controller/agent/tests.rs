@@ -465,9 +465,8 @@ proptest! {
                     }
                 }
                 (6, Some(stay)) => {
-                    if bench.roster.add_boards(now, stay, &who("", &[board]).boards, &|_| None).is_ok() {
-                        has.entry(stay).or_default().insert(serial(board));
-                    }
+                    let added = bench.roster.add_boards(now, stay, &who("", &[board]).boards, &|_| None);
+                    has.entry(stay).or_default().extend(added.is_ok().then(|| serial(board)));
                 }
                 (7, Some(stay)) => bench.roster.leave(now, stay, "gone"),
                 (8, _) => bench.wait(more * 9_000),
