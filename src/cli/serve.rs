@@ -55,7 +55,7 @@ impl Origin {
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let loaded = Config::load(text.as_deref(), &environment, &self.flags);
-        let whole = loaded.and_then(|mut config| config.read_images(&read_image).map(|()| config));
+        let whole = loaded.and_then(|mut config| config.read_files(&read_bytes).map(|()| config));
         whole.map_err(|complaints| config::report(&Err(complaints), &self.name()))
     }
 
@@ -68,7 +68,7 @@ impl Origin {
 }
 
 /// What is in a file, and no more of it than one byte past the most that it may have.
-fn read_image(file: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+fn read_bytes(file: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(file).map_err(|error| error.to_string())?;
     file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;

@@ -3,7 +3,7 @@
 use super::form::Form;
 use super::key::{Kind, count, quoted};
 use super::raw::{Body, Node};
-use super::{bmp, command};
+use super::{agent, bmp, command};
 use crate::allocator::{BoardIndex, Torus};
 use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::lab::machine::Shape;
@@ -12,30 +12,14 @@ use std::sync::Arc;
 
 /// All words for controllers.
 const CONTROLLERS: &[&str] = &["simulated", "command", "bmp", "agent"];
-/// The controllers this build has.
-const CONTROLLERS_BUILT: &[&str] = &["simulated", "command", "bmp"];
-/// The controllers that are words already and not in this build yet.
-pub const CONTROLLERS_TO_COME: &[&str] = &["agent"];
 /// The longest time a simulated board is told to take, in milliseconds.
 const SIMULATED_MS_MAX: u64 = 3_600_000;
 /// Reads which controller the machine has, and its settings.
 pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
-    let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+    let listed = CONTROLLERS.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     form.require("controller", &format!("is missing: what makes the boards obey; this build has {listed}"));
     let word = form.text("controller", Kind::Word(CONTROLLERS));
     let at = form.table.entry("controller").map_or(form.at, |entry| entry.node.at);
-    if let Some(word) = word.as_deref().filter(|word| CONTROLLERS_TO_COME.contains(word)) {
-        form.complain(at, "controller", format!("\"{word}\" is not in this build yet; it has {listed}"));
-    }
-    for name in CONTROLLERS_TO_COME.iter().filter(|name| Some(**name) != word.as_deref()) {
-        if let Some(entry) = form.table.entry(name) {
-            form.complain(
-                entry.at,
-                name,
-                format!("this controller is not in this build yet; it has {listed}"),
-            );
-        }
-    }
     warn_of_others(form, word.as_deref());
     // All sections are read whichever is chosen, so that what is wrong in any is told.
     let simulated = section(form, "simulated", "machine.simulated", |form| simulated(form, shape));
@@ -43,6 +27,13 @@ pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
     let bmp = section(form, "bmp", "machine.bmp", bmp::read);
     if word.as_deref() == Some("bmp") {
         return ControllerSettings::Bmp(bmp.unwrap_or_default());
+    }
+    let agent = section(form, "agent", "machine.agent", agent::read);
+    if word.as_deref() == Some("agent") {
+        if matches!(shape, Shape::Triads(_)) {
+            form.complain(at, "controller", "agents bring boards to pools only");
+        }
+        return ControllerSettings::Agent(agent.unwrap_or_default());
     }
     if word.as_deref() == Some("command") {
         if command.is_none() && form.table.entry("command").is_none() {
@@ -54,7 +45,7 @@ pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
 }
 
 fn warn_of_others(form: &mut Form, word: Option<&str>) {
-    for name in CONTROLLERS_BUILT.iter().filter(|name| Some(**name) != word) {
+    for name in CONTROLLERS.iter().filter(|name| Some(**name) != word) {
         if let (Some(entry), Some(word)) = (form.table.entry(name), word) {
             let what = format!("is not used: the controller is \"{word}\"");
             form.complaints.warn(entry.at, format!("machine.{name}"), what);

@@ -1,7 +1,6 @@
 //! Reads the keys of one table of a machine and complains of what is wrong with them.
 
 use super::complaint::Complaints;
-use super::controller::CONTROLLERS_TO_COME;
 use super::key::{Kind, Value, count};
 use super::machine::MACHINE_PATHS;
 use super::raw::{Body, Entry, Node, Table};
@@ -33,9 +32,7 @@ impl<'t> Form<'t, '_, '_> {
         let (section, table) = (self.section, self.table);
         let here = |path: &&'static str| path.strip_prefix(section).and_then(|path| path.strip_prefix('.'));
         let known = || MACHINE_PATHS.iter().filter_map(here).filter(|name| !name.contains('.'));
-        let reserved =
-            |entry: &Entry| section == "machine" && CONTROLLERS_TO_COME.contains(&entry.key.as_str());
-        let is_known = |entry: &Entry| reserved(entry) || known().any(|known| known == entry.key);
+        let is_known = |entry: &Entry| known().any(|known| known == entry.key);
         for entry in table.entries.iter().filter(|entry| !is_known(entry)) {
             let what = || unknown(&entry.key, known(), MACHINE_PATHS.iter().copied());
             self.complaints.add_unknown(entry.at, format!("{section}.{}", entry.key), what);

@@ -9,7 +9,7 @@ use super::form::{Form, inside, read_numbers};
 use super::key::{Kind, count, quoted, seconds};
 use super::places;
 use super::raw::{Body, Entry, Node, Table};
-use super::{bmp, command};
+use super::{agent, bmp, command};
 use crate::allocator::{Link, Torus, Triad};
 use crate::controller::ControllerSettings;
 use crate::lab::machine::{MachineSpec, Shape, TriadsSpec};
@@ -65,6 +65,10 @@ pub const MACHINE_PATHS: &[&str] = &[
     "machine.simulated.silent_share",
     "machine.simulated.broken_boards",
     "machine.simulated.stuck_boards",
+    "machine.agent",
+    "machine.agent.timeout_s",
+    "machine.agent.token",
+    "machine.agent.token_file",
     "machine.command",
     "machine.command.program",
     "machine.command.directory",
@@ -171,7 +175,7 @@ impl<'l> Reader<'_, 'l> {
             order_ms_max: form.number("order_s_max", seconds(1, ORDER_S_MAX)).unwrap_or(ORDER_MS_DEFAULT),
             boots: controller.boots(),
             shape,
-            agents: false,
+            agents: matches!(controller, ControllerSettings::Agent(_)),
         };
         if let Some(entry) = table.entry("kinds").filter(|_| spec.kinds.is_empty()) {
             form.complain(
@@ -261,7 +265,10 @@ impl<'l> Reader<'_, 'l> {
             }
             (None, Some(entry)) => {
                 let serials = form.names("serials").unwrap_or_default();
-                if serials.is_empty() && matches!(&entry.node.body, Body::List(list) if list.is_empty()) {
+                if serials.is_empty()
+                    && !agent::brings_boards(table)
+                    && matches!(&entry.node.body, Body::List(list) if list.is_empty())
+                {
                     form.complain(entry.node.at, "serials", "a pool needs at least one board");
                 }
                 self.take_pool_boards(serials.len() as u64, entry.node.at);
@@ -272,7 +279,9 @@ impl<'l> Reader<'_, 'l> {
                 (Vec::new(), at)
             }
             (None, None) => {
-                form.complain(at, "count", "is missing: a pool needs either count or serials");
+                if !agent::brings_boards(table) {
+                    form.complain(at, "count", "is missing: a pool needs either count or serials");
+                }
                 (Vec::new(), at)
             }
         };

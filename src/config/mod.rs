@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
 //! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
-//! `machine`, `places`, `controller`, `command`, `bmp` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
+//! `machine`, `places`, `controller`, `agent`, `command`, `bmp` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
 //! and `spalloc_import`, which makes such a file of what spalloc_server is configured with.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
@@ -11,6 +11,7 @@
 //!
 //! What is deliberately not here: opening files and asking the environment. Their contents are arguments.
 
+mod agent;
 mod bmp;
 mod changes;
 mod command;
@@ -50,7 +51,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Opens a file and reads so many bytes of it at the most, and one more if it is longer.
-pub type ReadImage<'a> = &'a dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
+pub type ReadFile<'a> = &'a dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
 
 /// The doors this build has; the others may be configured, and stay closed.
 const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen", "web.listen"];
@@ -357,8 +358,15 @@ impl Config {
         }
     }
 
-    /// Reads the boot images that machines name, through what opens files for it; all that is wrong with them comes at once.
-    pub fn read_images(&mut self, read: ReadImage<'_>) -> Result<(), Vec<Complaint>> {
+    /// Reads the files that machines name, through what opens them for it; all that is wrong with them comes at once.
+    pub fn read_files(&mut self, read: ReadFile<'_>) -> Result<(), Vec<Complaint>> {
+        let wrong = [self.read_images(read), agent::read_tokens(&mut self.machines, read)];
+        let complaints: Vec<_> = wrong.into_iter().filter_map(Result::err).flatten().collect();
+        if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+    }
+
+    /// Reads the boot images.
+    fn read_images(&mut self, read: ReadFile<'_>) -> Result<(), Vec<Complaint>> {
         let mut complaints = Vec::new();
         for machine in &mut self.machines {
             let ControllerSettings::Bmp(settings) = &mut machine.controller else { continue };

@@ -2,6 +2,7 @@
 //!
 //! What is deliberately not here: how a file spells it.
 
+use super::agent::AgentSettings;
 use crate::allocator::BoardIndex;
 use crate::lab::machine::MachineSpec;
 use crate::spinnaker::{BOOT_UDP_PORT, SCP_UDP_PORT, bmp, boot, system_variables};
@@ -19,6 +20,8 @@ pub enum ControllerSettings {
     Command(CommandSettings),
     /// SpiNNaker boards, through the BMPs of their frames.
     Bmp(BmpSettings),
+    /// Boards that agents bring and make obey.
+    Agent(AgentSettings),
 }
 
 impl ControllerSettings {
@@ -27,6 +30,7 @@ impl ControllerSettings {
     pub fn boots(&self) -> bool {
         match self {
             ControllerSettings::Simulated(_) | ControllerSettings::Command(_) => true,
+            ControllerSettings::Agent(_) => false,
             ControllerSettings::Bmp(settings) => settings.boot_image.is_some(),
         }
     }

@@ -272,9 +272,9 @@ impl Talk {
     }
 
     /// Says something that nobody asked for.
-    fn tell(&mut self, write: impl FnOnce(&Conversation, &mut Vec<u8>)) {
+    fn tell(&mut self, write: impl FnOnce(&mut Conversation, &mut Vec<u8>)) {
         let mut out = Vec::new();
-        write(&self.conversation, &mut out);
+        write(&mut self.conversation, &mut out);
         self.push(self.form, out);
     }
 
