@@ -227,7 +227,10 @@ fn ledger() -> Vec<(String, Vec<&'static str>)> {
                 "7:1: machine.bmp.retries: unknown key; the nearest is 'power_tries'",
             ],
         ),
-        ("shape = \"pool\"\ncount = 1\ncontroller = \"simulated\"\n[machine.bmp]\nx = 1", &[]),
+        (
+            "shape = \"pool\"\ncount = 1\ncontroller = \"simulated\"\n[machine.bmp]\nx = 1",
+            &["7:1: machine.bmp.x: unknown key; the nearest is 'port'"],
+        ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"command\"\n[machine.command]\nprogram = [\"x\"]\nenvironment = { \"1\" = \"a\", B = 7 }\ndirectory = \"\"",
             &[
