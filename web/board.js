@@ -16,7 +16,7 @@ const STATES_SET = [
 export class BoardView {
   /** `choose` shows another board of the same machine. */
   constructor(caller, lab, choose) {
-    Object.assign(this, { caller, lab, choose, machine: null, board: null, measured: null });
+    Object.assign(this, { caller, lab, choose, machine: null, board: null, measured: null, nearOpen: false });
   }
 
   /** Shows a board of a machine, or none. */
@@ -72,12 +72,17 @@ export class BoardView {
     if (this.machine.shape !== "triads") return null;
     const near = new Torus(this.machine.width, this.machine.height).neighbours(this.board);
     const dead = new Set(this.machine.dead_links.map((link) => link.join()));
-    return make("details", {}, make("summary", { text: "Neighbours" }), make("ul", { class: "history" }, ...near.map(({ link, name, board, wraps }) => {
+    const ontoggle = ({ target }) => {
+      this.nearOpen = target.open;
+    };
+    const rows = near.map(({ link, name, board, wraps }) => {
       const back = [...board, (link + LINKS.length / 2) % LINKS.length].join();
       const cut = dead.has([...this.board, link].join()) || dead.has(back);
       const how = [wraps ? "over the edge" : "", cut ? "the link is dead" : ""].filter(Boolean).join(", ");
       return make("li", {}, `${name}: `, button(boardName(board), () => this.choose(board), { class: "link" }), how && ` (${how})`);
-    })));
+    });
+    const summary = make("summary", { text: "Neighbours", "data-key": "neighbours" });
+    return make("details", { open: this.nearOpen, ontoggle }, summary, make("ul", { class: "history" }, ...rows));
   }
 
   _actions(record) {
@@ -86,11 +91,14 @@ export class BoardView {
     const name = `${boardName(record.board)} of ${record.machine}`;
     const actions = [];
     const add = (fname, text, act, danger) => {
-      if (caller.may(fname)) actions.push(button(text, act, { "data-key": `board ${text}`, class: danger ? "danger" : null }));
+      const attributes = { "data-key": `board ${text}`, class: danger ? "danger" : null };
+      if (caller.may(fname)) actions.push(button(text, act, attributes));
     };
     if (caller.operates) {
       for (const [state, text, meaning] of STATES_SET.filter(([state]) => fits(state, record))) {
-        add("set_board_state", text, () => this._ask("set_board_state", `${text}: ${name}`, meaning, text, { ...named, state }, state === "dead" || state === "maintenance"));
+        const needsReason = state === "dead" || state === "maintenance";
+        const act = () => this._ask("set_board_state", `${text}: ${name}`, meaning, text, { ...named, state }, needsReason);
+        add("set_board_state", text, act, state === "dead");
       }
     }
     if (caller.holds(record.owner)) {

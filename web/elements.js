@@ -15,8 +15,13 @@ export function make(tag, attributes = {}, ...children) {
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  element.append(...present(children));
   return element;
+}
+
+/** Children that are there: null stands for one that is not. */
+function present(children) {
+  return children.filter((child) => child !== null && child !== undefined);
 }
 
 /** A button that does something. */
@@ -34,7 +39,7 @@ export function facts(pairs) {
 /** Puts children in place of those an element has, and keeps the focus where it was if what had it is there again. */
 export function refill(element, ...children) {
   const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  element.replaceChildren(...children);
+  element.replaceChildren(...present(children));
   if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 

@@ -30,7 +30,7 @@ class Field {
     this.input.setAttribute("aria-describedby", `${id}-type ${id}-fault`);
     const normally = arg.required ? "required" : `left out: ${JSON.stringify(arg.default)}`;
     this.element = make("div", {},
-      make("label", { for: id }, arg.name, this.input),
+      make("label", { for: id, text: arg.name }), this.input,
       make("span", { class: "type", id: `${id}-type`, text: `${arg.type}; ${normally}. ${arg.doc}` }), this.fault);
   }
 

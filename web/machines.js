@@ -107,7 +107,7 @@ export class MachinesView {
 
 function words(machine) {
   const size = machine.shape === "triads"
-    ? `${machine.width} by ${machine.height} triads of three boards on a torus: who leaves over an edge comes in at the other, so faint boards beyond an edge are those of the other side`
+    ? `${machine.width} by ${machine.height} triads of three boards. On a torus opposite edges meet: the faint boards beyond an edge are those of the other side`
     : `a pool of ${machine.boards.total} boards`;
   const more = machine.boards.total > BOARDS_MAX ? ` Only the first ${BOARDS_MAX} boards are shown.` : "";
   return `${machine.name}: ${size}. Kinds: ${machine.kinds.join(", ")}. Tags: ${machine.tags.join(", ") || "none"}.${more}`;

@@ -8,7 +8,7 @@ import { BOARD_STATES, boardName } from "./words.js";
 
 const RADIUS_MIN = 3;
 const RADIUS_MAX = 40;
-const RADIUS_FIT_MAX = 26;
+const RADIUS_FIT_MAX = 32;
 const RADIUS_FIT_MIN = 6;
 const ZOOM = 1.3;
 const SIGN_RADIUS_MIN = 9;

@@ -17,7 +17,7 @@ export class Table {
     this.pager = make("nav", { class: "pager", "aria-label": `Pages of: ${caption}` });
     this.nothing = make("p", { class: "quiet", text: empty });
     const head = make("tr", {}, ...columns.map(({ head }) => make("th", { scope: "col", text: head })));
-    this.scroll = make("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
+    this.scroll = make("div", { class: "scroll", role: "group", "aria-label": `${caption}, as a table`, tabindex: "0" },
       make("table", {}, make("caption", { text: caption }), make("thead", {}, head), this.body));
     this.element = make("div", {}, this.scroll, this.pager, this.nothing);
     this.show([]);
