@@ -217,6 +217,8 @@ fn torus(side: u32) -> MachineSpec {
         kinds: vec!["spinnaker".into()],
         settle_ms: 0,
         order_ms_max: 60_000,
+        agents: false,
+        boots: true,
     }
 }
 

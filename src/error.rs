@@ -106,6 +106,7 @@ table! {
     BOARD_STATE = 1014, "The board cannot go from its state to the one asked for.";
     BOARD_FAILED = 1015, "The board's controller carried out the order and failed; the sentence has its reason.";
     BOARD_STALE = 1016, "The order is older than the board's present grant and was refused.";
+    NOT_AVAILABLE = 1017, "Boards that were to be reserved are not available at present: lent, on their way back, out of use, or kept for a job that waits. Nothing was reserved.";
     USER_UNKNOWN = 1020, "No user has this name.";
     USER_EXISTS = 1021, "A user of this name exists.";
     LAST_ADMIN = 1022, "It would leave the server without an administrator.";
@@ -116,6 +117,11 @@ table! {
     STOPPING = 1031, "The server is shutting down. Connect again later.";
     NOT_KEPT = 1032, "The journal could not be written, so nothing was changed. Try again when there is room.";
     BAD_CONFIG = 1033, "The configuration file was refused and the old one stays in force; the sentence lists the complaints.";
+
+    CHANNEL_UNKNOWN = 1040, "No channel of this number is open on this connection under this session.";
+    BOARD_NOT_HELD = 1041, "The job does not hold this board.";
+    BOARD_UNREACHABLE = 1042, "Datagrams cannot reach the board: no host is configured for it, or the host has no address.";
+    PORT_REFUSED = 1043, "channel.ports: channels may not be opened to this port of a board.";
 
     FRAME_TOO_LARGE = 1100, "limits.frame_bytes_max: the frame has too many compressed bytes. The connection is closed.";
     BODY_TOO_LARGE = 1101, "limits.body_bytes_max: the frame inflates to too many bytes. The connection is closed.";
@@ -140,6 +146,11 @@ table! {
     TOO_MANY_USERS = 1120, "limits.users_max: the server has as many users as it takes.";
     BOARD_BUSY = 1122, "limits.board_orders_max: too many orders wait for this board. Try again when it has answered.";
     HISTORY_BUSY = 1123, "limits.history_waiting_max: too many look-ups in the journal's history wait. Try again in a second.";
+    TOO_MANY_CHANNELS = 1130, "limits.channels_per_connection_max: the connection has as many channels as it may. Close one.";
+    TOO_MANY_CHANNELS_IN_ALL = 1131, "limits.channels_max: the server has as many channels as it takes. Try again later.";
+    DATAGRAM_TOO_LARGE = 1132, "limits.datagram_bytes_max: a datagram has too many bytes. None of the call was sent.";
+    TOO_MANY_DATAGRAMS = 1133, "limits.datagrams_per_call_max: too many datagrams in one call. None of them was sent.";
+    DATAGRAM_RATE = 1134, "channel.rate_per_s: the channel may not send another datagram yet. Try again in a moment.";
 }
 
 #[cfg(test)]

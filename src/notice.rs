@@ -1,13 +1,16 @@
 //! Who watches what, and what each watcher still has to hear: collected, not queued.
 //!
-//! A watcher has two registers, one for jobs and one for machines; each watches nothing, a set, or all (`Watch`). A
+//! A watcher has a register for jobs and one for machines; each watches nothing, a set, or all (`Watch`). A
 //! change is gathered for whom it concerns and told once, however often it happens before the watcher asks (`take`).
 //! So a slow reader costs no more than the set it watches. Those who watch all share one list of what changed
 //! lately and each keep only their place in it: a thousand of them cost a change nothing but the wake-up. That list is
 //! bounded too; who stays behind for longer than it reaches back hears how much was lost, and must list anew. `recall` keeps
 //! another such list for those who go away and come back.
 //!
-//! `changed` names whom to wake; waking twice is harmless, and `take` empties everything gathered so far. Deliberately not
+//! Who watches a job is also told when it is a reservation whose lease ends soon; and the number of boards that can be
+//! reserved is watched by itself: it is told as it is when the watcher asks, not as it was in between.
+//!
+//! `changed`, `are_ending` and `now_available` name whom to wake; waking twice is harmless, and `take` empties everything gathered so far. Deliberately not
 //! here: how a watcher is woken and how a notice is written, which each door does its own way.
 
 pub mod recall;
@@ -59,6 +62,10 @@ pub struct Pending {
     pub jobs: Vec<u64>,
     /// Machines that changed.
     pub machines: Vec<Arc<str>>,
+    /// Reservations whose lease ends soon.
+    pub ending: Vec<u64>,
+    /// How many boards can be reserved now, if that number changed.
+    pub available: Option<usize>,
     /// At most so many changes were forgotten unheard, and at least one unless this is 0: list anew.
     pub lost: u64,
 }
@@ -66,7 +73,7 @@ pub struct Pending {
 impl Pending {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.machines.is_empty() && self.lost == 0
+        *self == Pending::default()
     }
 }
 
@@ -94,13 +101,20 @@ pub struct Notices {
     jobs: Topic<u64>,
     /// The registers for machines.
     machines: Topic<Arc<str>>,
+    /// The registers for jobs once more, for those whose lease ends soon: who watches a job hears of that too.
+    ending: Topic<u64>,
+    /// How many boards can be reserved, when that was told last to those who watch it.
+    available: Option<usize>,
+    /// Who watches that number, and whether it has to be told.
+    available_to: BTreeMap<WatcherId, bool>,
 }
 
 impl Notices {
     /// No watchers.
     pub fn new(limits: Limits) -> Notices {
         let (jobs, machines) = (Topic::new(limits.changes_max), Topic::new(limits.changes_max));
-        Notices { limits, next: 0, jobs, machines }
+        let (ending, available_to) = (Topic::new(limits.changes_max), BTreeMap::new());
+        Notices { limits, next: 0, jobs, machines, ending, available: None, available_to }
     }
 
     /// A new watcher, which watches nothing so far.
@@ -109,6 +123,7 @@ impl Notices {
         self.next += 1;
         self.jobs.registers.insert(id, Register::default());
         self.machines.registers.insert(id, Register::default());
+        self.ending.registers.insert(id, Register::default());
         id
     }
 
@@ -118,12 +133,40 @@ impl Notices {
         self.jobs.registers.remove(&watcher);
         self.machines.clear(watcher);
         self.machines.registers.remove(&watcher);
+        self.ending.clear(watcher);
+        self.ending.registers.remove(&watcher);
+        self.available_to.remove(&watcher);
     }
 
     /// Watches this job as well, or with None all jobs from now on, whatever was named before.
     pub fn watch_job(&mut self, watcher: WatcherId, job: Option<u64>) -> Result<(), TooManyWatches> {
         let room = self.room(watcher);
-        if self.jobs.add(watcher, job, room) { Ok(()) } else { Err(self.too_many()) }
+        if !self.jobs.add(watcher, job, room) {
+            return Err(self.too_many());
+        }
+        self.ending.add(watcher, job, usize::MAX);
+        Ok(())
+    }
+
+    /// Watches how many boards can be reserved.
+    pub fn watch_available(&mut self, watcher: WatcherId) {
+        if self.available_to.is_empty() {
+            // Nobody has looked for a while.
+            self.available = None;
+        }
+        if self.jobs.registers.contains_key(&watcher) {
+            self.available_to.entry(watcher).or_insert(false);
+        }
+    }
+
+    /// Watches that no more.
+    pub fn unwatch_available(&mut self, watcher: WatcherId) {
+        self.available_to.remove(&watcher);
+    }
+
+    /// Whether anybody watches how many boards can be reserved.
+    pub fn is_available_watched(&self) -> bool {
+        !self.available_to.is_empty()
     }
 
     /// Watches this machine as well, or with None all machines from now on, whatever was named before.
@@ -139,6 +182,7 @@ impl Notices {
     /// Watches this job no more, or with None no job at all. Who watches all jobs cannot leave out a single one.
     pub fn unwatch_job(&mut self, watcher: WatcherId, job: Option<u64>) {
         self.jobs.remove(watcher, job);
+        self.ending.remove(watcher, job);
     }
 
     /// Watches this machine no more, or with None no machine at all. Who watches all cannot leave out a single one.
@@ -166,11 +210,32 @@ impl Notices {
         concerned
     }
 
+    /// The leases of these reservations end soon. Names everybody who now has something to hear, each once.
+    pub fn are_ending(&mut self, jobs: &BTreeSet<u64>) -> Vec<WatcherId> {
+        let mut concerned = Vec::new();
+        self.ending.changed(jobs, &mut concerned);
+        concerned.sort_unstable();
+        concerned.dedup();
+        concerned
+    }
+
+    /// So many boards can be reserved now. Names everybody who now has something to hear.
+    pub fn now_available(&mut self, count: usize) -> Vec<WatcherId> {
+        if self.available.replace(count) == Some(count) {
+            return Vec::new();
+        }
+        self.available_to.values_mut().for_each(|untold| *untold = true);
+        self.available_to.keys().copied().collect()
+    }
+
     /// What this watcher has to hear; from here on it counts as heard.
     pub fn take(&mut self, watcher: WatcherId) -> Pending {
         let (jobs, jobs_lost) = self.jobs.take(watcher);
         let (machines, machines_lost) = self.machines.take(watcher);
-        Pending { jobs, machines, lost: jobs_lost + machines_lost }
+        let (ending, ending_lost) = self.ending.take(watcher);
+        let untold = self.available_to.get_mut(&watcher).is_some_and(std::mem::take);
+        let available = self.available.filter(|_| untold);
+        Pending { jobs, machines, ending, available, lost: jobs_lost + machines_lost + ending_lost }
     }
 
     /// How many more things a watcher may name.
@@ -405,6 +470,30 @@ mod tests {
         notices.changed(&jobs.iter().copied().collect(), &BTreeSet::new())
     }
 
+    #[test]
+    fn who_watches_a_job_hears_of_the_end_of_its_lease_and_of_available_boards_who_asked() {
+        let mut notices = Notices::new(Limits::DEFAULT);
+        let [one, all, other] = [(); 3].map(|()| notices.subscribe());
+        notices.watch_job(one, Some(7)).unwrap();
+        notices.watch_job(all, None).unwrap();
+        notices.watch_available(other);
+        assert_eq!(notices.are_ending(&[7, 8].into()), [one, all]);
+        assert_eq!(notices.take(one).ending, [7]);
+        assert_eq!(notices.take(all).ending, [7, 8]);
+        assert!(notices.take(one).is_empty() && notices.take(other).is_empty());
+        // Each number is told once, the last one only.
+        assert_eq!(notices.now_available(0), [other]);
+        assert_eq!(notices.now_available(4), [other]);
+        assert_eq!(notices.now_available(4), []);
+        assert_eq!(notices.take(other).available, Some(4));
+        assert!(notices.take(other).is_empty());
+        notices.unwatch_job(one, Some(7));
+        notices.unwatch_available(other);
+        assert_eq!(notices.are_ending(&[7].into()), [all]);
+        assert_eq!(notices.now_available(3), []);
+        assert!(!notices.is_available_watched());
+    }
+
     /// The registers after a line of words: `+7` watches job 7, `-7` no more, `+` all, `-` nothing.
     fn after(line: &str) -> String {
         let mut notices = Notices::new(Limits { watches_max: 2, ..Limits::DEFAULT });
@@ -476,8 +565,11 @@ mod tests {
         assert_eq!(jobs(&mut notices, &[5]), [one, all]);
         let machines = BTreeSet::from(["m".into(), "other".into()]);
         assert_eq!(notices.changed(&BTreeSet::from([5]), &machines), [one, all]);
-        assert_eq!(notices.take(one), Pending { jobs: vec![5], machines: vec!["m".into()], lost: 0 });
-        assert_eq!(notices.take(all), Pending { jobs: vec![5, 6], machines: vec![], lost: 0 });
+        assert_eq!(
+            notices.take(one),
+            Pending { jobs: vec![5], machines: vec!["m".into()], ..Pending::default() }
+        );
+        assert_eq!(notices.take(all), Pending { jobs: vec![5, 6], ..Pending::default() });
         assert!(notices.take(one).is_empty() && notices.take(all).is_empty());
         assert!(jobs(&mut notices, &[]).is_empty());
     }

@@ -356,6 +356,8 @@ fn machine(head: &Head) -> MachineSpec {
         kinds: vec!["spinnaker".into()],
         settle_ms: head.settle_ms,
         order_ms_max: 60_000,
+        agents: false,
+        boots: true,
     }
 }
 

@@ -55,6 +55,11 @@ impl Geometry {
         Some(geometry)
     }
 
+    /// The machine the boards are of.
+    pub fn machine(&self) -> Torus {
+        self.machine
+    }
+
     /// The boards, sorted.
     pub fn boards(&self) -> &[BoardIndex] {
         &self.boards

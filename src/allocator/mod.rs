@@ -75,6 +75,14 @@ impl Allocator {
         either!(self, shape => shape.possible(request))
     }
 
+    /// The free boards of a pool that are clear of all holds, longest idle first; none of a torus.
+    pub fn idle_boards(&self, holds: &[&Hold]) -> Vec<BoardIndex> {
+        match self {
+            Allocator::Pool(pool) => pool.idle_boards(holds).collect(),
+            Allocator::Triads(_) => Vec::new(),
+        }
+    }
+
     /// A place for the request now, clear of all holds.
     pub fn find(&self, request: &Request, holds: &[&Hold]) -> Option<Placement> {
         either!(self, shape => shape.find(request, holds))

@@ -72,6 +72,12 @@ impl Pool {
         }
     }
 
+    /// The free boards that are clear of all holds, longest idle first.
+    pub fn idle_boards(&self, holds: &[&Hold]) -> impl Iterator<Item = BoardIndex> {
+        let held = |board: &BoardIndex| holds.iter().any(|hold| hold.contains(*board));
+        self.idle.iter().map(|(_, board)| *board).filter(move |board| !held(board))
+    }
+
     /// Boards that meet the request now: named ones, or those longest idle.
     pub fn find(&self, request: &Request, holds: &[&Hold]) -> Option<Placement> {
         self.possible(request).ok()?;
@@ -83,8 +89,7 @@ impl Pool {
             }
             size => {
                 let count = wanted(size) as usize;
-                let free = self.idle.iter().map(|(_, board)| *board).filter(|board| !held(*board));
-                let boards: Vec<_> = free.take(count).collect();
+                let boards: Vec<_> = self.idle_boards(holds).take(count).collect();
                 (boards.len() == count).then_some(boards)?
             }
         };

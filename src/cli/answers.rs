@@ -1,6 +1,7 @@
 //! The answers of functions, as far as people get to see them. A key a server does not have is empty here.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -184,6 +185,32 @@ pub struct Board {
     /// Where it answers.
     #[serde(default)]
     pub host: Option<String>,
+    /// What came of switching it last; `get_board` alone tells.
+    #[serde(default)]
+    pub power: Option<PowerResult>,
+    /// What its sensors said last; `get_board` alone tells.
+    #[serde(default)]
+    pub sensors: Option<Sensors>,
+}
+
+/// What came of switching a board.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PowerResult {
+    /// What was to be done.
+    pub action: String,
+    /// When it was heard of.
+    pub at: f64,
+    /// Why it was not done.
+    pub reason: Option<String>,
+}
+
+/// What the sensors of a board said.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sensors {
+    /// When.
+    pub at: f64,
+    /// Each by its name.
+    pub values: Map<String, Value>,
 }
 
 /// `list_machines` and `get_machine`.

@@ -4,7 +4,7 @@ use super::answers::Board;
 use super::context::Context;
 use super::exit::Failure;
 use super::size::BoardAddress;
-use super::table::{Table, time_text};
+use super::table::{Table, plain, time_text};
 use crate::client::Request;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
@@ -118,7 +118,7 @@ enum Target {
 pub fn boards(context: &Context, args: &BoardsArgs) -> Result<(), Failure> {
     let Some(action) = &args.action else { return list(context, args) };
     match action {
-        Action::Show { which } => context.show(which.ask("get_board"), |board| board_text(context, board)),
+        Action::Show { which } => context.show(which.ask("get_board"), |board| whole_text(context, board)),
         Action::Report { which, reason } => {
             let request = which.ask("report_board").with("reason", reason.as_str());
             context.order(request, || format!("{} is reported", which.board))
@@ -171,6 +171,21 @@ fn list(context: &Context, args: &BoardsArgs) -> Result<(), Failure> {
 
 fn board_text(context: &Context, board: Board) -> String {
     context.table_text(&boards_table(&[board]))
+}
+
+/// A board, what came of switching it last, and what its sensors said last.
+fn whole_text(context: &Context, mut board: Board) -> String {
+    let (power, sensors) = (board.power.take(), board.sensors.take());
+    let mut text = board_text(context, board);
+    if let Some(power) = power {
+        let came = power.reason.map_or_else(|| "done".to_owned(), |why| format!("failed: {}", plain(&why)));
+        text.push_str(&format!("\n{} {}  {came}\n", time_text(power.at), plain(&power.action)));
+    }
+    if let Some(sensors) = sensors {
+        text.push_str(&format!("\n{} sensors\n", time_text(sensors.at)));
+        text.push_str(&sensors_text(context, &sensors.values));
+    }
+    text
 }
 
 /// Boards as a table.

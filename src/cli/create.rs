@@ -32,6 +32,9 @@ pub struct JobOptions {
     /// The kind's arguments, as JSON.
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     kind_args: Option<Value>,
+    /// Boot the boards once they are on.
+    #[arg(long)]
+    boot: bool,
     /// How long the job lives without a sign of life: 30s, 5m, 1h30m, never [default: 60s].
     #[arg(long, short = 'K', value_name = "SPAN")]
     keepalive: Option<Span>,
@@ -79,6 +82,7 @@ impl JobOptions {
             .with_some("tags", tags)
             .with_some("kind", self.kind.clone())
             .with_some("kind_args", self.kind_args.clone())
+            .with_some("boot", self.boot.then_some(true))
             .with_some("keepalive", self.keepalive.map(Span::to_value))
             .with_some("lease", self.lease)
             .with_some("min_ratio", self.min_ratio)
@@ -193,6 +197,7 @@ mod tests {
             asked("0,1,2 -m m -K 1h30m"),
             json!({"x": 0, "y": 1, "z": 2, "machine": "m", "keepalive": 5400.0})
         );
+        assert_eq!(asked("--boot"), json!({"boards": 1, "boot": true}));
         assert_eq!(asked("--serial a b --kind burn"), json!({"serials": ["a", "b"], "kind": "burn"}));
         let rest = "4 -t a --tag b --lease 2h --min-ratio 0.5 --max-dead-boards 0 --max-dead-links 3 \
                     --require-torus --priority -2 --owner ada --note x --kind-args {\"a\":[1]}";

@@ -6,10 +6,10 @@
 //! | 1 | the output could not be written |
 //! | 2 | the arguments are wrong, or a file they name cannot be read |
 //! | 3 | refused: not permitted, no such job, a wrong argument, a damaged journal, any refusal that is not in the next row |
-//! | 4 | not available: impossible here, draining or shutting down, a limit, a time-out, a job that ended while it was waited for, a journal that a server has |
+//! | 4 | not available: impossible here, draining or shutting down, a limit, a time-out, a job that ended while it was waited for or under a tunnel, a journal that a server has |
 //! | 5 | no connection to the server, or it broke |
-//! | 126, 127 | `run`: the program could not be started, was not found |
-//! | any | `run`: the program's own status; 128 and the signal's number when a signal ended it, or us while we waited |
+//! | 126, 127 | `run`, `tunnel`: the program could not be started, was not found |
+//! | any | `run`, `tunnel`: the program's own status; 128 and the signal's number when a signal ended it, or us while we waited or had none |
 
 use crate::client::ClientError;
 use crate::error::Code;
@@ -28,7 +28,7 @@ Exit status:
   4    not available: impossible, draining, a limit, a time-out, the job ended while it was waited for, or a server
        has the journal
   5    no connection to the server
-'berth run' passes on the status of its program: 128 and the signal's number when a signal ended it; 126 and 127
+'berth run' and 'berth tunnel' pass on the status of their program: 128 and the signal's number when a signal ended it; 126 and 127
 when it could not be started or was not found.";
 
 /// The ends a command can come to, by their status.

@@ -5,6 +5,7 @@ use super::answers::UserRow;
 use super::context::{Context, SERVER};
 use super::exit::{Exit, Failure};
 use super::serve::{self, Offline, Origin};
+use super::simulate;
 use super::users::{self, RoleWord, UserAction, users_table};
 use crate::client::{Credentials, Dial, demo};
 use crate::config::{self, Config, Flag};
@@ -40,6 +41,10 @@ pub struct ServeArgs {
 /// `berth demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
+    /// Have the SpiNNaker boards switched through BMPs, over UDP, as real ones are. Boards and BMPs are simulated too: at
+    /// 127.11.0.1 and on, the BMP at 127.11.0.0, or from 127.12.0.1 on if these are taken.
+    #[arg(long)]
+    udp: bool,
     /// Where the server keeps what it has to remember.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -94,7 +99,7 @@ pub fn origin(file: Option<&PathBuf>, data_dir: Option<&PathBuf>, listen: Option
         |flag: &str, key: &str, text: String| Flag { flag: flag.to_owned(), key: key.to_owned(), text };
     let data_dir = data_dir.map(|dir| flag("--data-dir", "data_dir", dir.display().to_string()));
     let listen = listen.map(|listen| flag("--listen", "native.listen", listen.clone()));
-    Origin { file: file.cloned(), flags: data_dir.into_iter().chain(listen).collect() }
+    Origin { file: file.cloned(), text: None, flags: data_dir.into_iter().chain(listen).collect() }
 }
 
 /// A configuration that is wrong is the fault of the command line.
@@ -109,8 +114,14 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Serves on the defaults, plays a frontend, and goes on serving.
-pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    let origin = origin(None, args.data_dir.as_ref(), args.listen.as_ref());
+pub fn demo(context: &Context, args: &DemoArgs) -> Result<(), Failure> {
+    let mut origin = origin(None, args.data_dir.as_ref(), args.listen.as_ref());
+    // Until the server ends.
+    let hardware = args.udp.then(|| simulate::demo_lab(context)).transpose()?;
+    if let Some((text, simulation)) = &hardware {
+        origin.text = Some(text.clone());
+        println!("simulated: a BMP answers at {}", simulation.bmp(0, 0));
+    }
     run(&origin, |address| {
         // The server is served by the thread that calls this.
         thread::spawn(move || match demo::play(&address.to_string(), io::stdout()) {

@@ -1,12 +1,12 @@
 //! The command line: what people and scripts type, and how answers are printed.
 //!
-//! Every command but `serve`, `demo`, `config`, `history`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
+//! Every command but `serve`, `demo`, `simulate`, `config`, `history`, `journal`, `backup` and `restore` talks to a server over its native door and to nothing else, so it can be
 //! run from anywhere. Results go to standard output, everything else to standard error; tables and JSON keep their columns
 //! and shapes. How commands end is in `exit`.
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
 //! `answers`, `size`, `span`, `when` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `history`, `boards`, `machines`, `watch`, `call`, `bench`, `users`, `serve`, `journal`, `shell`. Deliberately not here: what a command means.
+//! `jobs`, `history`, `boards`, `machines`, `watch`, `tunnel`, `call`, `bench`, `users`, `serve`, `simulate`, `journal`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
 mod bench;
@@ -15,18 +15,22 @@ mod call;
 mod context;
 mod create;
 pub mod exit;
+mod extend;
 mod history;
 mod host;
 mod jobs;
 mod journal;
+mod loopback;
 mod machines;
 mod notify;
 mod run;
 pub mod serve;
 mod shell;
+mod simulate;
 mod size;
 mod span;
 mod table;
+mod tunnel;
 mod users;
 mod wait;
 mod watch;
@@ -56,6 +60,8 @@ enum Command {
     Serve(host::ServeArgs),
     /// Serve a simulated lab, show a conversation with it, and go on serving.
     Demo(host::DemoArgs),
+    /// Simulate hardware at addresses of this host.
+    Simulate(simulate::SimulateArgs),
     /// Run a program on boards of its own: wait for them, run, give them back.
     Run(run::RunArgs),
     /// Create a job and print its number.
@@ -64,6 +70,8 @@ enum Command {
     List(jobs::ListArgs),
     /// Print all there is to know of a job, or of the server.
     Show(jobs::ShowArgs),
+    /// Let jobs keep their boards for longer than was agreed.
+    Extend(extend::ExtendArgs),
     /// Give jobs back.
     Release(jobs::ReleaseArgs),
     /// Switch the boards of a job on or off.
@@ -80,6 +88,8 @@ enum Command {
     WhereIs(machines::WhereArgs),
     /// Print what changes, as it changes.
     Watch(watch::WatchArgs),
+    /// Let programs here reach the boards of a job as if they stood here.
+    Tunnel(tunnel::TunnelArgs),
     /// Call any function of the server.
     Call(call::CallArgs),
     /// Load the server and print how it bears it.
@@ -115,11 +125,13 @@ pub fn main() -> ExitCode {
 fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
     match command {
         Command::Serve(args) => host::serve(args),
-        Command::Demo(args) => host::demo(args),
+        Command::Demo(args) => host::demo(context, args),
+        Command::Simulate(args) => simulate::simulate(context, args),
         Command::Run(args) => return run::run(context, args),
         Command::Create(args) => create::create(context, args),
         Command::List(args) => jobs::list(context, args),
         Command::Show(args) => jobs::show(context, args),
+        Command::Extend(args) => extend::extend(context, args),
         Command::Release(args) => jobs::release(context, args),
         Command::Power(args) => jobs::power(context, args),
         Command::Explain(args) => jobs::explain(context, args),
@@ -128,6 +140,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::Machines(args) => machines::machines(context, args),
         Command::WhereIs(args) => machines::where_is(context, args),
         Command::Watch(args) => watch::watch(context, args),
+        Command::Tunnel(args) => return tunnel::tunnel(context, args),
         Command::Call(args) => call::call(context, args),
         Command::Bench(args) => bench::bench(context, args),
         Command::User(args) => users::users(context, args),

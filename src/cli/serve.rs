@@ -13,6 +13,7 @@ use crate::server::{
 use async_std::task;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub struct Origin {
     /// The file; none for the built-in one.
     pub file: Option<PathBuf>,
+    /// A text that takes the place of a file.
+    pub text: Option<String>,
     /// What flags say.
     pub flags: Vec<Flag>,
 }
@@ -47,12 +50,13 @@ pub struct Origin {
 impl Origin {
     /// The configuration that a file, the environment and flags make together; an error lists all complaints.
     pub fn load(&self) -> Result<Config, String> {
-        let text = self.file.as_deref().map(read_text).transpose()?;
+        let text = self.file.as_deref().map(read_text).transpose()?.or_else(|| self.text.clone());
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let loaded = Config::load(text.as_deref(), &environment, &self.flags);
-        loaded.map_err(|complaints| config::report(&Err(complaints), &self.name()))
+        let whole = loaded.and_then(|mut config| config.read_images(&read_image).map(|()| config));
+        whole.map_err(|complaints| config::report(&Err(complaints), &self.name()))
     }
 
     /// What the source is called in complaints.
@@ -61,6 +65,14 @@ impl Origin {
             .as_deref()
             .map_or_else(|| "built-in configuration".to_owned(), |file| file.display().to_string())
     }
+}
+
+/// What is in a file, and no more of it than one byte past the most that it may have.
+fn read_image(file: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
 }
 
 fn read_text(file: &Path) -> Result<String, String> {

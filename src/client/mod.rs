@@ -28,9 +28,10 @@ use crate::wire::handshake::ACCEPTED;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use socket::Socket;
+use socket::{Received, Socket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
@@ -260,6 +261,17 @@ impl Client {
         }
     }
 
+    /// The next thing the server has said unasked, if it is here; never waits.
+    pub fn try_event(&mut self) -> Result<Option<Event>, ClientError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            let Some(received) = self.socket.try_receive()? else { return Ok(None) };
+            self.take_in(&received)?;
+        }
+    }
+
     /// How many events were dropped since this was asked last, because too many came between two `next_event`.
     pub fn take_events_lost(&mut self) -> u64 {
         std::mem::take(&mut self.events_lost)
@@ -313,13 +325,17 @@ impl Client {
     /// Takes in one message, if one comes in time.
     fn hear(&mut self, deadline: Instant) -> Result<bool, ClientError> {
         let Some(received) = self.socket.receive(deadline)? else { return Ok(false) };
+        self.take_in(&received).map(|()| true)
+    }
+
+    fn take_in(&mut self, received: &Received) -> Result<(), ClientError> {
         self.show(Direction::Received, &received.body, received.frame_bytes);
         let heard = decode(&received.body)?;
         match heard.id {
             Some(id) => self.take_answer(id.get().parse().unwrap_or_default(), heard),
             None => self.take_unasked(heard)?,
         }
-        Ok(true)
+        Ok(())
     }
 
     /// An answer nobody waits for any more is dropped.
@@ -354,6 +370,13 @@ impl Client {
         if let Some(onlooker) = &mut self.onlooker {
             onlooker(direction, text, frame_bytes);
         }
+    }
+}
+
+/// To wait for it together with other sockets; it can be read when the server has said something.
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::ClientError;
 use crate::wire::{self, Body, FrameLimits, Unframer};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Read at a time.
@@ -99,6 +102,22 @@ impl Socket {
         }
     }
 
+    /// The next message, if it is here.
+    pub fn try_receive(&mut self) -> Result<Option<Received>, ClientError> {
+        loop {
+            if let Some(received) = self.take()? {
+                return Ok(Some(received));
+            }
+            match rustix::net::recv(&self.stream, &mut self.input[..], RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Err(closed().into()),
+                Ok((bytes, _)) => (self.from, self.to) = (0, bytes),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+    }
+
     /// The next message of what was read.
     fn take(&mut self) -> Result<Option<Received>, ClientError> {
         while self.from < self.to {
@@ -111,6 +130,12 @@ impl Socket {
             }
         }
         Ok(None)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -85,6 +85,7 @@ fn spec_changes(old: &MachineSpec, new: &MachineSpec) -> Vec<&'static str> {
         (old.kinds != new.kinds, "kinds"),
         (old.settle_ms != new.settle_ms, "settle_s"),
         (old.order_ms_max != new.order_ms_max, "order_s_max"),
+        (old.boots != new.boots, "boot image"),
         (dead_boards == Some(true), "dead boards"),
         (dead_links == Some(true), "dead links"),
     ];

@@ -4,6 +4,7 @@
 //! a test holds both lists of keys equal.
 
 use super::network::Network;
+use super::port::Ports;
 use super::raw::{Body, Node};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -63,6 +64,8 @@ pub const KEYS: &[Key] = &[
     key("spalloc.owners", Kind::Word(SPALLOC_OWNERS)),
     key("spalloc.rate_per_s", count(0, 1_000_000)),
     key("spalloc.line_bytes_max", count(1 << 10, GIB)),
+    key("channel.ports", Kind::Ports),
+    key("channel.rate_per_s", count(0, 10_000_000)),
     restart("stand.listen", Kind::Address),
     restart("web.listen", Kind::Address),
     key("web.origins", Kind::Origins),
@@ -92,6 +95,11 @@ pub const KEYS: &[Key] = &[
     key("limits.users_max", count(1, 10_000_000)),
     key("limits.in_flight_max", count(1, 1_000_000)),
     key("limits.board_orders_max", count(1, 10_000)),
+    key("limits.channels_per_connection_max", count(1, 100_000)),
+    key("limits.channels_max", count(1, 100_000)),
+    key("limits.datagram_bytes_max", count(1, 65_507)),
+    key("limits.datagrams_per_call_max", count(1, 65_536)),
+    key("limits.datagrams_waiting_max", count(1, 65_536)),
     key("limits.retired_jobs", count(0, 10_000_000)),
     key("limits.grant_attempts", count(1, 1_000)),
     key("limits.stop_s", seconds(1, 3_600)),
@@ -101,6 +109,9 @@ pub const KEYS: &[Key] = &[
     restart("journal.snapshot_facts", count(100, 100_000_000)),
     restart("journal.history_days", count(0, 36_500)),
     key("restart.grace_s", seconds(0, YEAR_S)),
+    key("reservation.span_s", seconds(1, YEAR_S)),
+    key("reservation.warn_s", seconds(0, YEAR_S)),
+    key("reservation.warn_every_s", seconds(1, YEAR_S)),
     key("log.level", Kind::Word(LOG_LEVELS)),
     restart("log.format", Kind::Word(LOG_FORMATS)),
 ];
@@ -150,6 +161,8 @@ pub enum Kind {
     Networks,
     /// A list of origins of web pages, or the same in one text with commas between them.
     Origins,
+    /// A list of ports, or the same in one text with commas between them, or "any".
+    Ports,
 }
 
 /// A value that is allowed behind its key.
@@ -167,6 +180,8 @@ pub enum Value {
     Networks(Vec<Network>),
     /// Origins.
     Origins(Vec<String>),
+    /// Ports.
+    Ports(Ports),
 }
 
 impl fmt::Display for Value {
@@ -185,6 +200,7 @@ impl fmt::Display for Value {
                 let listed: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
                 write!(f, "[{}]", listed.join(", "))
             }
+            Value::Ports(ports) => ports.fmt(f),
         }
     }
 }
@@ -209,6 +225,7 @@ impl Kind {
             }
             (Kind::Networks, body) => read_networks(body).map(Value::Networks),
             (Kind::Origins, body) => read_origins(body).map(Value::Origins),
+            (Kind::Ports, body) => Ports::read(body).map(Value::Ports),
             (_, Body::Text(text)) => self.read_text(text).map(|()| Value::Text(text.clone())),
             (_, other) => Err(format!("needs {} in quotes, not {}", self.noun(), other.noun())),
         }
@@ -239,6 +256,7 @@ impl Kind {
             Kind::Share => "a number from 0 to 1",
             Kind::Networks => "a list of networks",
             Kind::Origins => "a list of origins",
+            Kind::Ports => "a list of ports",
         }
     }
 

@@ -3,13 +3,13 @@
 //! A value that is complained about is replaced by a harmless one and the walk goes on, so that all complaints
 //! come at once. Nothing of such a walk survives: whoever asked for it gets the complaints instead.
 
-use super::command;
 use super::complaint::Complaints;
 use super::controller;
 use super::form::{Form, inside, read_numbers};
 use super::key::{Kind, count, quoted, seconds};
 use super::places;
 use super::raw::{Body, Entry, Node, Table};
+use super::{bmp, command};
 use crate::allocator::{Link, Torus, Triad};
 use crate::controller::ControllerSettings;
 use crate::lab::machine::{MachineSpec, Shape, TriadsSpec};
@@ -71,6 +71,18 @@ pub const MACHINE_PATHS: &[&str] = &[
     "machine.command.environment",
     "machine.command.time_limit_s",
     "machine.command.parallel_max",
+    "machine.bmp",
+    "machine.bmp.port",
+    "machine.bmp.board_port",
+    "machine.bmp.boot_port",
+    "machine.bmp.power_on_s_max",
+    "machine.bmp.power_off_s_max",
+    "machine.bmp.on_settle_ms",
+    "machine.bmp.fpga_s_max",
+    "machine.bmp.power_tries",
+    "machine.bmp.boot_image",
+    "machine.bmp.boot_s_max",
+    "machine.bmp.chips_per_board_min",
 ];
 
 /// Keys that only machines of triads have.
@@ -147,7 +159,7 @@ impl<'l> Reader<'_, 'l> {
         let name: Arc<str> = self.name(table, node.at).into();
         let shape = self.shape(table, node.at, &name)?;
         let mut form = self.form(table, node.at);
-        let controller = controller::read(&mut form, &shape);
+        let mut controller = controller::read(&mut form, &shape);
         let default_kind = if matches!(shape, Shape::Triads(_)) { "spinnaker" } else { "board" };
         let spec = MachineSpec {
             name,
@@ -157,7 +169,9 @@ impl<'l> Reader<'_, 'l> {
             kinds: form.names("kinds").unwrap_or_else(|| vec![default_kind.into()]),
             settle_ms: form.number("settle_s", seconds(0, SETTLE_S_MAX)).unwrap_or(0),
             order_ms_max: form.number("order_s_max", seconds(1, ORDER_S_MAX)).unwrap_or(ORDER_MS_DEFAULT),
+            boots: controller.boots(),
             shape,
+            agents: false,
         };
         if let Some(entry) = table.entry("kinds").filter(|_| spec.kinds.is_empty()) {
             form.complain(
@@ -167,6 +181,7 @@ impl<'l> Reader<'_, 'l> {
             );
         }
         command::check_times(&mut form, &controller, spec.order_ms_max);
+        bmp::check(&mut form, &mut controller, &spec.shape, spec.order_ms_max);
         Some(MachineConfig { spec: Arc::new(spec), controller, written: self.written(table, "") })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
 //! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
-//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
+//! `machine`, `places`, `controller`, `command`, `bmp` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
 //! and `spalloc_import`, which makes such a file of what spalloc_server is configured with.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
@@ -11,6 +11,7 @@
 //!
 //! What is deliberately not here: opening files and asking the environment. Their contents are arguments.
 
+mod bmp;
 mod changes;
 mod command;
 mod complaint;
@@ -20,6 +21,7 @@ mod key;
 mod machine;
 mod network;
 mod places;
+mod port;
 mod raw;
 mod settings;
 mod show;
@@ -33,17 +35,22 @@ pub use complaint::{Complaint, Place};
 pub use key::{KEYS, Key, VARIABLE_PREFIX};
 pub use machine::{MACHINES_MAX, MachineConfig, POOL_BOARDS_MAX, SIDE_TRIADS_MAX, TRIAD_BOARDS_MAX};
 pub use network::Network;
+pub use port::Ports;
 pub use raw::TEXT_BYTES_MAX;
 pub use settings::{BUILT_IN, Flag, Source};
 pub use show::{report, show};
 pub use spalloc_import::{Import, Unread, import_spalloc};
 
+use crate::controller::{BootImage, ControllerSettings};
 use crate::lab;
 use crate::user::Role;
 use complaint::Complaints;
 use settings::Settings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Opens a file and reads so many bytes of it at the most, and one more if it is longer.
+pub type ReadImage<'a> = &'a dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
 
 /// The doors this build has; the others may be configured, and stay closed.
 const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen", "web.listen"];
@@ -61,6 +68,8 @@ pub struct Config {
     pub native: Native,
     /// The spalloc door.
     pub spalloc: Spalloc,
+    /// Channels to boards.
+    pub channel: Channel,
     /// Where the stand door listens; None for a closed door.
     pub stand_listen: Option<String>,
     /// The web door.
@@ -75,6 +84,8 @@ pub struct Config {
     pub journal: Journal,
     /// How long after a start leases last at least.
     pub restart_grace_ms: u64,
+    /// `[reservation]`.
+    pub reservation: Reservation,
     /// What is logged.
     pub log: Log,
     /// The machines, in the order in which they are tried.
@@ -130,6 +141,15 @@ pub struct Web {
     pub changes_max: usize,
 }
 
+/// Channels through which holders reach their boards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    /// The ports of boards to which they may be opened.
+    pub ports: Ports,
+    /// Datagrams a second in each direction of one channel; 0 for any number.
+    pub rate_per_s: u64,
+}
+
 /// Every limit, by the name it has in the file and in the table of errors; times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -177,6 +197,16 @@ pub struct Limits {
     pub in_flight_max: usize,
     /// Orders waiting for one board.
     pub board_orders_max: usize,
+    /// Channels of one connection.
+    pub channels_per_connection_max: usize,
+    /// Channels of all connections.
+    pub channels_max: usize,
+    /// Bytes of one datagram.
+    pub datagram_bytes_max: usize,
+    /// Datagrams of one call.
+    pub datagrams_per_call_max: usize,
+    /// Datagrams of one channel that wait for their reader.
+    pub datagrams_waiting_max: usize,
     /// Ended jobs that are remembered.
     pub retired_jobs: usize,
     /// Grants of one job that may come to nothing.
@@ -208,6 +238,17 @@ pub struct Journal {
     pub snapshot_facts: u64,
     /// How many days facts are kept; 0 for ever.
     pub history_days: u64,
+}
+
+/// Boards of pools that are reserved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservation {
+    /// How long a reservation lasts, and how long from then on when it is extended.
+    pub span_ms: u64,
+    /// So long before the end its holder is told first.
+    pub warn_ms: u64,
+    /// And so often again.
+    pub warn_every_ms: u64,
 }
 
 /// What is logged.
@@ -277,6 +318,10 @@ impl Config {
                 rate_per_s: settings.number("spalloc.rate_per_s"),
                 line_bytes_max: settings.number("spalloc.line_bytes_max") as usize,
             },
+            channel: Channel {
+                ports: settings.ports("channel.ports").clone(),
+                rate_per_s: settings.number("channel.rate_per_s"),
+            },
             stand_listen: listen("stand.listen"),
             web: Web {
                 listen: listen("web.listen"),
@@ -297,6 +342,11 @@ impl Config {
                 history_days: settings.number("journal.history_days"),
             },
             restart_grace_ms: settings.number("restart.grace_s"),
+            reservation: Reservation {
+                span_ms: settings.number("reservation.span_s"),
+                warn_ms: settings.number("reservation.warn_s"),
+                warn_every_ms: settings.number("reservation.warn_every_s"),
+            },
             log: Log {
                 level: settings.text("log.level").to_owned(),
                 format: if settings.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
@@ -305,6 +355,23 @@ impl Config {
             warnings,
             settings,
         }
+    }
+
+    /// Reads the boot images that machines name, through what opens files for it; all that is wrong with them comes at once.
+    pub fn read_images(&mut self, read: ReadImage<'_>) -> Result<(), Vec<Complaint>> {
+        let mut complaints = Vec::new();
+        for machine in &mut self.machines {
+            let ControllerSettings::Bmp(settings) = &mut machine.controller else { continue };
+            let Some(image) = &mut settings.boot_image else { continue };
+            let path = image.path.clone();
+            if let Err(what) = read(&path, BootImage::BYTES_MAX).and_then(|bytes| image.take(&bytes)) {
+                let line = machine.written.get("bmp.boot_image").copied().unwrap_or(0);
+                let what = format!("{}: {what}", path.display());
+                let at = Place::Line { line, column: 1 };
+                complaints.push(Complaint { at, key: "machine.bmp.boot_image".into(), what });
+            }
+        }
+        if complaints.is_empty() { Ok(()) } else { Err(complaints) }
     }
 
     /// The part that steers the decisions of the lab.
@@ -321,6 +388,11 @@ impl Config {
             retest_after_ms: self.quarantine.retest_after_ms,
             reports_to_quarantine: self.quarantine.reports,
             restart_grace_ms: self.restart_grace_ms,
+            reservation_ms: self.reservation.span_ms,
+            warning: lab::job::Warning {
+                before_ms: self.reservation.warn_ms,
+                every_ms: self.reservation.warn_every_ms,
+            },
         }
     }
 
@@ -358,6 +430,11 @@ impl Limits {
             users_max: count("users_max"),
             in_flight_max: count("in_flight_max"),
             board_orders_max: count("board_orders_max"),
+            channels_per_connection_max: count("channels_per_connection_max"),
+            channels_max: count("channels_max"),
+            datagram_bytes_max: count("datagram_bytes_max"),
+            datagrams_per_call_max: count("datagrams_per_call_max"),
+            datagrams_waiting_max: count("datagrams_waiting_max"),
             retired_jobs: count("retired_jobs"),
             grant_attempts: count("grant_attempts") as u32,
             stop_ms: ms("stop_s"),

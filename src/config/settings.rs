@@ -4,6 +4,7 @@ use super::complaint::{Complaints, Place, nearest};
 use super::key::{KEYS, Key, Kind, VARIABLE_PREFIX, Value};
 use super::machine::MACHINE_PATHS;
 use super::network::Network;
+use super::port::Ports;
 use super::raw::{Body, Entry, Lines, Table, parse};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -180,6 +181,14 @@ impl Settings {
         match &self.setting(path).value {
             Value::Origins(origins) => origins,
             other => panic!("{path} holds no origins: {other:?}"),
+        }
+    }
+
+    /// The value of a key that holds ports.
+    pub fn ports(&self, path: &str) -> &Ports {
+        match &self.setting(path).value {
+            Value::Ports(ports) => ports,
+            other => panic!("{path} holds no ports: {other:?}"),
         }
     }
 

@@ -5,7 +5,7 @@ use super::complaint::Complaint;
 use super::key::{KEYS, Value};
 use super::machine::{MachineConfig, counted_serial};
 use crate::allocator::{BoardIndex, Triad};
-use crate::controller::{ControllerSettings, SimulatedSettings};
+use crate::controller::{BmpSettings, ControllerSettings, SimulatedSettings};
 use crate::lab::machine::{Physical, Places, Shape, TriadsSpec};
 use std::fmt::Display;
 use std::net::Ipv4Addr;
@@ -102,6 +102,7 @@ fn show_machine(machine: &MachineConfig) -> String {
             sheet.put("time_limit_s", Value::Millis(settings.time_limit_ms));
             sheet.put("parallel_max", settings.parallel_max);
         }
+        ControllerSettings::Bmp(settings) => show_bmp(&mut sheet, settings),
     }
     sheet.text
 }
@@ -188,6 +189,26 @@ fn show_simulated(sheet: &mut Sheet, settings: &SimulatedSettings) {
         (list(settings.broken_boards.iter().map(board)), list(settings.stuck_boards.iter().map(board)));
     sheet.put("broken_boards", broken);
     sheet.put("stuck_boards", stuck);
+}
+
+fn show_bmp(sheet: &mut Sheet, settings: &BmpSettings) {
+    sheet.put("controller", text("bmp"));
+    begin_section(sheet, "bmp.", "machine.bmp");
+    for (key, port) in
+        [("port", settings.port), ("board_port", settings.board_port), ("boot_port", settings.boot_port)]
+    {
+        sheet.put(key, port);
+    }
+    sheet.put("power_on_s_max", Value::Millis(settings.power_on_ms_max));
+    sheet.put("power_off_s_max", Value::Millis(settings.power_off_ms_max));
+    sheet.put("on_settle_ms", settings.on_settle_ms);
+    sheet.put("fpga_s_max", Value::Millis(settings.fpga_ms_max));
+    sheet.put("power_tries", settings.power_tries);
+    if let Some(image) = &settings.boot_image {
+        sheet.put("boot_image", text(&image.path.to_string_lossy()));
+    }
+    sheet.put("boot_s_max", Value::Millis(settings.boot_ms_max));
+    sheet.put("chips_per_board_min", settings.chips_per_board_min);
 }
 
 fn text(text: &str) -> String {

@@ -6,6 +6,7 @@
 //!
 //! What is deliberately not here: how each kind of controller obeys.
 
+use super::bmp::Room;
 use super::command::Office;
 use super::simulated::{Simulated, SimulatedNews};
 use super::{Boards, ControllerError, ControllerSettings, Outcome, Reading, Task};
@@ -73,6 +74,10 @@ pub fn start(
             let office = Office::new(machine, settings, boards, clock, outcomes, answers);
             async_std::task::spawn(office.run(arriving))
         }
+        ControllerSettings::Bmp(settings) => {
+            let room = Room::new(machine, settings, boards, clock, outcomes, answers);
+            async_std::task::spawn(room.run(arriving))
+        }
     };
     Handle { tasks, ended: Some(ended) }
 }
@@ -98,7 +103,7 @@ pub(super) async fn wait<T>(tasks: &Receiver<Task>, news: impl Future<Output = T
 }
 
 /// Returns at that moment; never, if there is none.
-async fn sleep_until(clock: &Clock, until: Option<Moment>) {
+pub(super) async fn sleep_until(clock: &Clock, until: Option<Moment>) {
     match until {
         Some(until) => clock.sleep_until(until).await,
         None => future::pending().await,

@@ -92,12 +92,19 @@ mod tests {
 
     fn order(grant: u64, step: u32, boards: &[u32]) -> Order {
         let boards = boards.iter().copied().map(BoardIndex).collect();
-        Order { id: id(grant, step), machine: "m".into(), action: Action::PowerOff, boards, job: None }
+        Order {
+            id: id(grant, step),
+            machine: "m".into(),
+            action: Action::PowerOff,
+            boards,
+            mates: [].into(),
+            job: None,
+        }
     }
 
     fn consultation(board: u32, grant: u64) -> Consultation {
         let board = BoardRef { machine: "m".into(), board: BoardIndex(board) };
-        Consultation { board, order: id(grant, 0) }
+        Consultation { board, order: id(grant, 0), held: None }
     }
 
     /// The boards that act, that are stale and that are unknown.

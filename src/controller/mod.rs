@@ -10,6 +10,8 @@
 //!
 //! What is deliberately not here: which boards to lend, and what a failure means for a job.
 
+pub mod agent;
+pub mod bmp;
 pub mod command;
 pub mod driver;
 pub mod fence;
@@ -20,7 +22,7 @@ pub mod simulated;
 mod tests;
 
 pub use driver::{Handle, start};
-pub use settings::{Boards, CommandSettings, ControllerSettings, SimulatedSettings};
+pub use settings::{BmpSettings, Boards, BootImage, CommandSettings, ControllerSettings, SimulatedSettings};
 
 use crate::allocator::BoardIndex;
 use crate::error::{Code, Fault};

@@ -18,6 +18,7 @@ pub(super) fn order(grant: u64, boards: &[u32]) -> Order {
         machine: "m".into(),
         action,
         boards: boards.iter().copied().map(BoardIndex).collect(),
+        mates: [].into(),
         job: None,
     }
 }
@@ -58,7 +59,7 @@ impl Bench {
     pub(super) fn ask(&self, grant: u64, board: u32, what: Consult) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let board = BoardRef { machine: "m".into(), board: BoardIndex(board) };
-        let at = Consultation { board, order: OrderId { grant: Grant(grant), step: 0 } };
+        let at = Consultation { board, order: OrderId { grant: Grant(grant), step: 0 }, held: None };
         self.give(Task::Consult { at, what, answer });
         answered
     }

@@ -126,12 +126,12 @@ fn read<'a, S: Deserialize<'a>>(body: &'a str) -> Result<S, RecordError> {
 /// What is written of an event: always the newest version of its kind.
 fn body_of(event: &Event) -> Written {
     match event {
-        Event::MachineAdded { spec, position } => write("machine_added", 1, &MachineAt::of(spec, *position)),
+        Event::MachineAdded { spec, position } => write("machine_added", 2, &MachineAt::of(spec, *position)),
         Event::MachineChanged { spec, position } => {
-            write("machine_changed", 1, &MachineAt::of(spec, *position))
+            write("machine_changed", 2, &MachineAt::of(spec, *position))
         }
         Event::MachineRemoved { machine } => write("machine_removed", 1, &MachineRemoved::of(machine)),
-        Event::JobQueued { job, spec } => write("job_queued", 2, &JobQueued::of(*job, spec)),
+        Event::JobQueued { job, spec } => write("job_queued", 3, &JobQueued::of(*job, spec)),
         Event::JobGranted { job, grant, machine, boards, region } => {
             write("job_granted", 1, &JobGranted::of(*job, *grant, machine, boards, *region))
         }
@@ -142,6 +142,8 @@ fn body_of(event: &Event) -> Written {
         Event::JobRequeued { job, order, reason } => {
             write("job_requeued", 1, &JobRequeued::of(*job, *order, reason))
         }
+        Event::LeaseExtended { job, until } => write("lease_extended", 1, &Lease::of(*job, *until)),
+        Event::LeaseEnding { job, ends_at } => write("lease_ending", 1, &Lease::of(*job, *ends_at)),
         Event::JobDestroyed { job, order, reason } => {
             write("job_destroyed", 1, &JobDestroyed::of(*job, *order, reason))
         }
@@ -156,6 +158,10 @@ fn body_of(event: &Event) -> Written {
         Event::BoardQuarantined { board, reason, retest_at } => {
             write("board_quarantined", 1, &BoardQuarantined::of(board, reason, *retest_at))
         }
+        Event::BoardsAnnounced { machine, serials } => {
+            write("boards_announced", 1, &BoardsAnnounced::of(machine, serials))
+        }
+        Event::BoardOffline { board, reason } => write("board_offline", 1, &BoardOffline::of(board, reason)),
         Event::BoardTested { board, order } => write("board_tested", 1, &BoardTested::of(board, *order)),
         Event::BoardReported { board, by, reason } => {
             write("board_reported", 1, &BoardReported::of(board, by, reason))
@@ -188,21 +194,26 @@ fn body_of(event: &Event) -> Written {
 /// The event of a body, for every version there ever was.
 fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> {
     match (kind, version) {
-        ("machine_added", 1) => read::<MachineAt>(body)?.added(),
-        ("machine_changed", 1) => read::<MachineAt>(body)?.changed(),
+        // Version 2 may say that agents have the boards.
+        ("machine_added", 1 | 2) => read::<MachineAt>(body)?.added(),
+        ("machine_changed", 1 | 2) => read::<MachineAt>(body)?.changed(),
         ("machine_removed", 1) => Ok(read::<MachineRemoved>(body)?.event()),
-        // Version 2 may say who asked, and what the door wants to be told again.
-        ("job_queued", 1 | 2) => Ok(read::<JobQueued>(body)?.event()),
+        // Version 2 may say who asked, and what the door wants to be told again; version 3 that it is a reservation.
+        ("job_queued", 1..=3) => Ok(read::<JobQueued>(body)?.event()),
         ("job_granted", 1) => Ok(read::<JobGranted>(body)?.event()),
         ("job_ready", 1) => Ok(read::<JobPower>(body)?.ready()),
         ("job_powering", 1) => Ok(read::<JobPower>(body)?.powering()),
         ("job_requeued", 1) => Ok(read::<JobRequeued>(body)?.event()),
+        ("lease_extended", 1) => Ok(read::<Lease>(body)?.extended()),
+        ("lease_ending", 1) => Ok(read::<Lease>(body)?.ending()),
         ("job_destroyed", 1) => Ok(read::<JobDestroyed>(body)?.event()),
         ("order_answered", 1) => Ok(read::<OrderAnswered>(body)?.event()),
         ("order_overdue", 1) => Ok(read::<OrderOverdue>(body)?.event()),
         ("boards_cleaned", 1) => Ok(read::<BoardsCleaned>(body)?.event()),
         ("boards_freed", 1) => Ok(read::<BoardsFreed>(body)?.event()),
         ("board_quarantined", 1) => Ok(read::<BoardQuarantined>(body)?.event()),
+        ("boards_announced", 1) => Ok(read::<BoardsAnnounced>(body)?.event()),
+        ("board_offline", 1) => Ok(read::<BoardOffline>(body)?.event()),
         ("board_tested", 1) => Ok(read::<BoardTested>(body)?.event()),
         ("board_reported", 1) => Ok(read::<BoardReported>(body)?.event()),
         ("board_marked", 1) => Ok(read::<BoardMark>(body)?.marked()),

@@ -9,6 +9,8 @@ use super::view::{Query, View};
 pub enum Ask {
     /// To change something.
     Command(Command),
+    /// To change something about boards that are reserved or to be, and to be told which they were.
+    Devices(Command),
     /// To know something.
     Query(Query),
 }

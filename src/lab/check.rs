@@ -1,7 +1,7 @@
 //! What must always hold. Asked by tests, by the simulator after every step, and by debug builds.
 
 use super::board::BoardState;
-use super::job::JobState;
+use super::job::{Job, JobState};
 use super::{Lab, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,12 +149,30 @@ impl Lab {
         if users != self.sessions_of_user {
             return Err(format!("users have {users:?} sessions, counted are {:?}", self.sessions_of_user));
         }
+        self.check_reservations(&live)?;
         let due = self.due.lapses.len() + self.due.leases.len();
         let lapses = live.iter().filter(|job| job.lapses_at().is_some()).count();
         let leases = live.iter().filter(|job| job.lease_ends_at().is_some()).count();
         match due == lapses + leases {
             true => Ok(()),
             false => Err(format!("{due} deadlines of jobs, {lapses} keepalives and {leases} leases")),
+        }
+    }
+
+    /// Whose reservations live, and when they are warned of.
+    fn check_reservations(&self, live: &[&Job]) -> Result<(), String> {
+        let mut of_owner: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for job in live.iter().filter(|job| job.spec.reserved) {
+            of_owner.entry(job.spec.owner.clone()).or_default().insert(job.id);
+        }
+        if of_owner != self.reserved_of_owner {
+            return Err(format!("reserved are {of_owner:?}, listed are {:?}", self.reserved_of_owner));
+        }
+        let warnings = live.iter().filter_map(|job| Some((job.warns_at(self.options.warning)?, job.id)));
+        let warnings: BTreeSet<_> = warnings.collect();
+        match warnings == self.due.warnings {
+            true => Ok(()),
+            false => Err(format!("warnings are due at {warnings:?}, awaited are {:?}", self.due.warnings)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Wishes: what somebody wants changed, in the imperative. `decide` turns a wish into facts or a refusal.
 
-use super::fact::{BoardRef, JobId, Mark, OrderId, SessionEnd, SessionKey};
+use super::fact::{BoardRef, JobId, MachineName, Mark, OrderId, SessionEnd, SessionKey};
 use super::job::JobSpec;
 use super::machine::MachineSpec;
 use super::view::BoardAddress;
@@ -42,6 +42,18 @@ pub enum Command {
     PowerJob { job: JobId, power: bool },
     /// End a job, waiting or not.
     DestroyJob { job: JobId, reason: Option<Arc<str>> },
+    /// Let the lease of a job's loan last so long from now, in milliseconds; none for as long as was agreed at first.
+    ExtendJob { job: JobId, lease_ms: Option<u64> },
+    /// Lend boards of pools at once, each to a job of its own; all of them or none.
+    Reserve(Reservation),
+    /// Let reservations of an owner last their whole span from now: those of these serials, or all. What is not reserved
+    /// is passed over.
+    ExtendReserved { owner: Arc<str>, serials: Option<Vec<Arc<str>>> },
+    /// End reservations of an owner: those of these serials, or all. What is not reserved is passed over.
+    EndReserved { owner: Arc<str>, serials: Option<Vec<Arc<str>>> },
+    /// Set boards aside that nobody holds, until they have passed a test, which begins at once. Those that are held, or out
+    /// of use for another reason, are passed over.
+    RenewBoards { serials: Vec<Arc<str>> },
     /// Say that a board is faulty.
     ReportBoard { board: BoardAddress, reason: Arc<str> },
     /// Put a board into maintenance, declare it dead, bring it back.
@@ -62,8 +74,38 @@ pub enum Command {
     EndSession { session: SessionKey, why: SessionEnd },
     /// Take new jobs, or drain.
     SetService { accept: bool, reason: Arc<str> },
+    /// An agent has these boards of its pool: those that nobody knows join it, and all that were offline are tested.
+    AnnounceBoards { machine: MachineName, serials: Arc<[Arc<str>]> },
+    /// An agent fell silent, or lost boards: their jobs get others or end, and they are offline.
+    LoseBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
+    /// An agent says that boards it has are broken: their jobs get others or end, and those that nobody has are quarantined.
+    BreakBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
     /// Hardware answered an order, wholly or in part.
     AnswerOrder { order: OrderId, obeyed: Vec<BoardIndex>, failed: Vec<(BoardIndex, Arc<str>)> },
+}
+
+/// What somebody wants to reserve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservation {
+    /// Whose it is to be.
+    pub owner: Arc<str>,
+    /// Which boards.
+    pub pick: Pick,
+    /// On this machine only.
+    pub machine: Option<MachineName>,
+    /// As what they are prepared.
+    pub kind: Arc<str>,
+    /// Arguments of the kind, as JSON text; empty for none.
+    pub kind_args: Arc<str>,
+}
+
+/// Which boards somebody wants to reserve.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pick {
+    /// So many, whichever they are.
+    Any(u32),
+    /// Those with these serials.
+    Serials(Vec<Arc<str>>),
 }
 
 /// A question to hardware that changes nothing in the lab: it is checked here, carried out outside, and its
@@ -87,4 +129,17 @@ pub struct Consultation {
     pub board: BoardRef,
     /// The last order the board was given; a newer one overtakes this consultation.
     pub order: OrderId,
+    /// The job that holds the board, if one does.
+    pub held: Option<Held>,
+}
+
+/// What a controller has to know of the job whose board it is asked about; after a restart it may never have been told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// All boards of the job.
+    pub boards: Arc<[BoardIndex]>,
+    /// As what they are prepared.
+    pub kind: Arc<str>,
+    /// The arguments of that, as JSON text.
+    pub args: Arc<str>,
 }

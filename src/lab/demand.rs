@@ -21,6 +21,7 @@ pub struct Demand {
     machine: Option<Arc<str>>,
     tags: BTreeSet<Arc<str>>,
     kind: Option<Arc<str>>,
+    boot: bool,
     min_ratio_bits: u64,
     max_dead_boards: Option<u32>,
     max_dead_links: Option<u32>,
@@ -38,6 +39,7 @@ impl Demand {
             // A machine that is named needs no tags.
             tags: if spec.machine.is_none() { spec.tags.clone() } else { BTreeSet::new() },
             kind: spec.kind.clone(),
+            boot: spec.wants_boot(),
             min_ratio_bits: spec.min_ratio.to_bits(),
             max_dead_boards: spec.max_dead_boards,
             max_dead_links: spec.max_dead_links,
@@ -54,7 +56,7 @@ impl Demand {
 
     /// Whether a machine may be used, by its name or tags and by its kinds.
     pub fn admits(&self, machine: &Machine) -> bool {
-        self.admits_name(machine) && self.admits_kind(machine)
+        self.admits_name(machine) && self.admits_kind(machine) && (!self.boot || machine.spec.boots)
     }
 
     /// Whether a machine may be used, by its name or tags alone.
@@ -82,6 +84,10 @@ impl Demand {
         }
         if !machines.iter().any(|machine| self.admits_name(machine)) {
             return format!("no machine has all the tags [{}]", tags_text(&self.tags));
+        }
+        if machines.iter().any(|machine| self.admits_name(machine) && self.admits_kind(machine)) {
+            return "boot is asked for, and no machine that is asked for has a boot image configured"
+                .to_owned();
         }
         let kind = self.kind.as_deref().unwrap_or(DEFAULT_KIND);
         format!("no machine that is asked for prepares boards as '{kind}'; name another kind")

@@ -11,6 +11,8 @@ pub enum Effect {
     Order(Order),
     /// A job changed in a way its watchers want to hear of.
     JobChanged(JobId),
+    /// The lease of a reservation ends soon: its watchers are told.
+    LeaseEnding(JobId),
     /// Boards of a machine were lent or came back, or its shape or health changed.
     MachineChanged(MachineName),
 }
@@ -26,6 +28,8 @@ pub struct Order {
     pub action: Action,
     /// To which boards.
     pub boards: Arc<[BoardIndex]>,
+    /// All boards the order was first given to, also those that have answered since: when it prepares, all boards of the job.
+    pub mates: Arc<[BoardIndex]>,
     /// For which job, if for one.
     pub job: Option<JobId>,
 }

@@ -98,6 +98,10 @@ pub enum Event {
     JobPowering { job: JobId, order: OrderId, power: bool },
     /// A job lost its boards before it was ready and waits again at its old place; `order` cleans the boards.
     JobRequeued { job: JobId, order: Option<OrderId>, reason: Arc<str> },
+    /// The lease of a job's loan lasts until then.
+    LeaseExtended { job: JobId, until: Moment },
+    /// The holder of a reservation was told that its lease ends then.
+    LeaseEnding { job: JobId, ends_at: Moment },
     /// A job ended; `order` cleans its boards if it had any.
     JobDestroyed { job: JobId, order: Option<OrderId>, reason: Reason },
 
@@ -112,6 +116,10 @@ pub enum Event {
     BoardsFreed { machine: MachineName, boards: Vec<BoardIndex> },
     /// A board was taken out of use until a retest or an operator brings it back.
     BoardQuarantined { board: BoardRef, reason: Arc<str>, retest_at: Option<Moment> },
+    /// An agent said that it has boards of this pool which nobody knew; they are the last of it now, and offline.
+    BoardsAnnounced { machine: MachineName, serials: Arc<[Arc<str>]> },
+    /// The agent of a board that nobody has any more fell silent; the board is out of use until it comes back.
+    BoardOffline { board: BoardRef, reason: Arc<str> },
     /// A quarantined board is being tested; `order` does it.
     BoardTested { board: BoardRef, order: OrderId },
     /// A holder said that a board is faulty.

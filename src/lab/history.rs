@@ -87,6 +87,7 @@ impl Telling {
             }
             Event::JobReady { job, power, .. } => (*job, JobEvent::Ready { power: *power }),
             Event::JobPowering { job, power, .. } => (*job, JobEvent::Powering { power: *power }),
+            Event::LeaseExtended { job, until } => (*job, JobEvent::Extended { until: *until }),
             Event::JobRequeued { job, reason, .. } => {
                 self.lent.remove(job);
                 (*job, JobEvent::Requeued(reason.clone()))
@@ -271,7 +272,7 @@ impl Row {
         specs: &Specs,
     ) -> Option<Row> {
         match event {
-            JobEvent::Queued => {}
+            JobEvent::Queued | JobEvent::Extended { .. } => {}
             JobEvent::Granted { grant, machine, boards } => {
                 let machine_spec = specs.get(machine).cloned();
                 self.state = RowState::Power;
@@ -529,7 +530,16 @@ mod tests {
     fn joined() -> Event {
         let shape = Shape::Pool { serials: vec!["s-0".into(), "s-1".into()] };
         let (tags, kinds) = (["default".into()].into(), vec!["burn".into()]);
-        let spec = MachineSpec { name: "p".into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 1 };
+        let spec = MachineSpec {
+            name: "p".into(),
+            shape,
+            tags,
+            kinds,
+            settle_ms: 0,
+            order_ms_max: 1,
+            agents: false,
+            boots: true,
+        };
         Event::MachineAdded { spec: Arc::new(spec), position: 0 }
     }
 

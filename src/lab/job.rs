@@ -8,6 +8,7 @@
 //!   any ----ended by its holder or an operator, lapsed, failed----> destroyed(4)
 //! ```
 
+use super::demand::DEFAULT_KIND;
 use super::fact::{Grant, JobId, MachineName, OrderId};
 use super::view::BoardName;
 use crate::allocator::{BoardIndex, Region};
@@ -21,6 +22,9 @@ pub const JOB_TEXT_BYTES_MAX: usize = 1024;
 
 /// How many boards one request can name.
 pub const SERIALS_NAMED_MAX: usize = 4096;
+
+/// How many boards one request can reserve.
+pub const RESERVED_AT_ONCE_MAX: usize = 4096;
 
 /// How many events of a live job are remembered; the journal has them all.
 pub const JOB_LOG_MAX: usize = 64;
@@ -101,6 +105,9 @@ pub struct JobSpec {
     pub note: Arc<str>,
     /// What the door it came by wants to be told again when it lists the job, in that door's own spelling; empty for nothing.
     pub echo: Arc<str>,
+    /// Whether it is a reservation: one board of a pool, lent at once or not at all, whose holder is told before the
+    /// lease ends and is never given another board.
+    pub reserved: bool,
 }
 
 impl JobSpec {
@@ -123,7 +130,13 @@ impl JobSpec {
             priority: 0,
             note: "".into(),
             echo: "".into(),
+            reserved: false,
         }
+    }
+
+    /// Whether the boards are to be booted once they are on: `{"boot": true}` as an argument of the kind `spinnaker`.
+    pub fn wants_boot(&self) -> bool {
+        self.kind.as_deref().is_none_or(|kind| kind == DEFAULT_KIND) && asks_for_boot(&self.kind_args)
     }
 
     /// On whose account it counts. What people tell a door about themselves is no proof, so all whom it lets in have
@@ -131,6 +144,23 @@ impl JobSpec {
     pub fn account(&self) -> Arc<str> {
         if self.by.starts_with(DOOR_MARK) { self.by.clone() } else { self.owner.clone() }
     }
+}
+
+/// How holders of reservations are told that their lease ends soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// So long before the end they are told first.
+    pub before_ms: u64,
+    /// And so often again; at least a millisecond.
+    pub every_ms: u64,
+}
+
+/// Whether the arguments of the kind `spinnaker` ask for a boot.
+pub fn asks_for_boot(kind_args: &str) -> bool {
+    // Most jobs have no arguments; those of others are read by what they are for.
+    let args = || serde_json::from_str::<serde_json::Value>(kind_args).ok();
+    !kind_args.is_empty()
+        && args().is_some_and(|args| args.get("boot") == Some(&serde_json::Value::Bool(true)))
 }
 
 /// The state of a job, with spalloc's numbers.
@@ -229,6 +259,19 @@ pub struct Loan {
     pub was_ready: bool,
     /// As what they are prepared.
     pub kind: Arc<str>,
+    /// The last extension of its lease.
+    pub extended: Option<Extension>,
+    /// When the holder was told last, since then, that the lease ends soon.
+    pub warned: Option<Moment>,
+}
+
+/// A lease that was made longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// When.
+    pub at: Moment,
+    /// Until when it lasts now.
+    pub until: Moment,
 }
 
 impl Loan {
@@ -291,6 +334,11 @@ pub enum JobEvent {
     },
     /// It lost its boards and waits again.
     Requeued(Arc<str>),
+    /// Its lease was made longer.
+    Extended {
+        /// Until when it lasts.
+        until: Moment,
+    },
     /// A board of it failed.
     BoardFailed {
         /// The machine the board stands in.
@@ -339,8 +387,24 @@ impl Job {
 
     /// When its lease is over, once it has one.
     pub fn lease_ends_at(&self) -> Option<Moment> {
-        let agreed = self.live_loan()?.since.plus_ms(self.spec.lease_ms?);
+        let (loan, lease_ms) = (self.live_loan()?, self.spec.lease_ms?);
+        let agreed = loan.extended.map_or(loan.since.plus_ms(lease_ms), |extended| extended.until);
         Some(self.grace_until.map_or(agreed, |until| agreed.max(until)))
+    }
+
+    /// When the holder of a reservation is told next that its lease ends soon: from `warning.before_ms` before the end on,
+    /// then again and again. A lease too short for that has its first warning when half of it is over; nobody is told
+    /// twice within `warning.every_ms`.
+    pub fn warns_at(&self, warning: Warning) -> Option<Moment> {
+        let ends_at = self.lease_ends_at().filter(|_| self.spec.reserved)?;
+        let loan = self.live_loan()?;
+        let agreed = loan.extended.map_or(loan.since, |extended| extended.at);
+        let earliest = match loan.warned {
+            Some(warned) => warned.plus_ms(warning.every_ms.max(1)),
+            None => agreed.plus_ms(warning.every_ms.min(ends_at.ms_since(agreed) / 2)),
+        };
+        let soon = Moment(ends_at.0.saturating_sub(warning.before_ms));
+        Some(soon.max(earliest)).filter(|at| *at < ends_at)
     }
 
     /// The job as facts alone have it: signs of life and grace are none.

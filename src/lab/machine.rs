@@ -28,7 +28,24 @@ pub struct MachineSpec {
     pub settle_ms: u64,
     /// How long the controller may take over one order.
     pub order_ms_max: u64,
+    /// Whether its boards come and go with agents: they are offline until their agent announces them, and a pool takes
+    /// boards that it does not know yet.
+    pub agents: bool,
+    /// Whether the controller can boot boards for a job that asks for it.
+    pub boots: bool,
 }
+
+/// Whether a board can be called so.
+pub fn is_serial(text: &str) -> bool {
+    let good = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
+    (1..=SERIAL_BYTES_MAX).contains(&text.len()) && text.chars().all(good)
+}
+
+/// The longest serial.
+pub const SERIAL_BYTES_MAX: usize = 64;
+
+/// So many boards agents may add to one pool.
+pub const ANNOUNCED_BOARDS_MAX: usize = 10_000;
 
 /// Why a board is dead that no operator declared so.
 pub const DEAD_BY_CONFIGURATION: &str = "dead in the configuration";
@@ -203,12 +220,30 @@ impl MachineSpec {
 
     /// Whether it has the same boards in the same places as another, so that loans may go on.
     pub fn same_boards(&self, other: &MachineSpec) -> bool {
+        self.agents == other.agents && self.same_shape(other)
+    }
+
+    fn same_shape(&self, other: &MachineSpec) -> bool {
         match (&self.shape, &other.shape) {
             (Shape::Pool { serials: a }, Shape::Pool { serials: b }) => a == b,
             (Shape::Triads(a), Shape::Triads(b)) => {
                 (a.width, a.height) == (b.width, b.height) && a.places == b.places && a.bmps == b.bmps
             }
             _ => false,
+        }
+    }
+
+    /// The same description with the boards that agents added to the machine since, if it is one that takes them and
+    /// begins with the boards described here.
+    pub fn with_announced(self: &Arc<MachineSpec>, known: &MachineSpec) -> Arc<MachineSpec> {
+        match (&self.shape, &known.shape) {
+            (Shape::Pool { serials }, Shape::Pool { serials: all })
+                if self.agents && known.agents && all.len() > serials.len() && all.starts_with(serials) =>
+            {
+                let shape = Shape::Pool { serials: all.clone() };
+                Arc::new(MachineSpec { shape, ..MachineSpec::clone(self) })
+            }
+            _ => self.clone(),
         }
     }
 
@@ -279,7 +314,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine all of whose boards are free, but for the dead ones.
+    /// A machine all of whose boards are free, but for the dead ones; offline, if agents have them.
     pub fn new(spec: Arc<MachineSpec>, at: Moment) -> Machine {
         let count = spec.board_count() as usize;
         let mut machine = Machine {
@@ -299,7 +334,25 @@ impl Machine {
         for board in machine.spec_dead() {
             machine.write(board, BoardState::Dead, at);
         }
+        if machine.spec.agents {
+            machine.boards().for_each(|board| machine.set_aside(board, BoardState::Offline, None, at));
+        }
         machine
+    }
+
+    /// Boards join a pool, offline for now.
+    pub fn announce(&mut self, serials: &[Arc<str>], at: Moment) {
+        let Shape::Pool { serials: known } = &self.spec.shape else { return };
+        let first = known.len() as u32;
+        let all = known.iter().chain(serials).cloned().collect();
+        self.spec =
+            Arc::new(MachineSpec { shape: Shape::Pool { serials: all }, ..MachineSpec::clone(&self.spec) });
+        self.by_serial.extend(serials.iter().cloned().zip((first..).map(BoardIndex)));
+        let count = self.spec.board_count() as usize;
+        self.states.resize(count, BoardState::Offline);
+        self.grants.resize(count, Grant(0));
+        self.since.resize(count, at);
+        self.recount();
     }
 
     /// The boards the configuration calls dead.

@@ -9,7 +9,7 @@
 //!   asked until it says none, each fact applied before the next question.
 //! - `apply` is the only writer of what is true, and the same line of code at replay.
 //! - `react` lists what must be done outside because of a fact just applied; it is never asked at replay.
-//! - `see` answers every question.
+//! - `see` answers every question; `reach` says who may speak to a board.
 //! - `check` says what must always hold.
 //!
 //! Who is next is the business of `demand` (what a request asks of a machine), `queue` (the line) and `track` (the
@@ -38,11 +38,13 @@ mod apply;
 mod check;
 mod decide;
 mod explain;
+mod reach;
 mod react;
 mod see;
 mod settle;
 mod track;
 
+pub use reach::Reach;
 pub use settle::Why;
 
 use crate::allocator::BoardIndex;
@@ -50,7 +52,7 @@ use crate::clock::Moment;
 use crate::user::{Phc, Role, UserName};
 use effect::Action;
 use fact::{Grant, JobId, MachineName, OrderId, SessionKey};
-use job::{Job, JobState};
+use job::{Job, JobState, Warning};
 use machine::Machine;
 use queue::Queue;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -84,6 +86,10 @@ pub struct Options {
     pub reports_to_quarantine: usize,
     /// How long after a restart leases last at least, because their holders could not be warned or extend them.
     pub restart_grace_ms: u64,
+    /// How long a reservation lasts, and how long from then on when it is extended.
+    pub reservation_ms: u64,
+    /// How holders of reservations are told that their lease ends soon.
+    pub warning: Warning,
 }
 
 impl Default for Options {
@@ -100,6 +106,8 @@ impl Default for Options {
             retest_after_ms: 300_000,
             reports_to_quarantine: 2,
             restart_grace_ms: 60_000,
+            reservation_ms: 3_600_000,
+            warning: Warning { before_ms: 1_200_000, every_ms: 300_000 },
         }
     }
 }
@@ -117,6 +125,8 @@ pub struct Lab {
     jobs_in_state: BTreeMap<JobState, usize>,
     live_of_account: BTreeMap<Arc<str>, usize>,
     job_of_grant: BTreeMap<Grant, JobId>,
+    /// The live reservations of each owner.
+    reserved_of_owner: BTreeMap<Arc<str>, BTreeSet<JobId>>,
     orders: BTreeMap<OrderId, Outstanding>,
     /// Orders with failures whose consequences are not drawn yet.
     troubled: BTreeSet<OrderId>,
@@ -139,6 +149,7 @@ pub struct Lab {
 struct Due {
     lapses: BTreeSet<(Moment, JobId)>,
     leases: BTreeSet<(Moment, JobId)>,
+    warnings: BTreeSet<(Moment, JobId)>,
     orders: BTreeSet<(Moment, OrderId)>,
     cooled: BTreeMap<(Moment, OrderId), (MachineName, Vec<BoardIndex>)>,
     retests: BTreeSet<(Moment, MachineName, BoardIndex)>,
@@ -233,6 +244,7 @@ impl Lab {
             jobs_in_state: BTreeMap::new(),
             live_of_account: BTreeMap::new(),
             job_of_grant: BTreeMap::new(),
+            reserved_of_owner: BTreeMap::new(),
             orders: BTreeMap::new(),
             troubled: BTreeSet::new(),
             users: BTreeMap::new(),
@@ -258,6 +270,7 @@ impl Lab {
         self.options = options;
         self.queue.reconsider_all();
         self.condemn_all();
+        self.find_warnings();
     }
 
     /// Takes in signs of life: when jobs were last mentioned. No fact, and never a step back.

@@ -32,6 +32,11 @@ impl Place {
         Place(Reverse(spec.priority), id)
     }
 
+    /// The place of a job of the usual priority that comes with this number.
+    pub fn last_before(id: JobId) -> Place {
+        Place(Reverse(0), id)
+    }
+
     /// Whose place it is.
     pub fn job(self) -> JobId {
         self.1
@@ -240,6 +245,26 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// The free boards of a pool that somebody could have who came to this place just now and stays as long as he likes:
+    /// those that are not kept for anybody in front.
+    pub fn left_for(&self, place: Place, machine: usize, lab: &Surroundings<'_>) -> Vec<BoardIndex> {
+        if lab.machines[machine].allocator.free_count() == 0 {
+            return Vec::new();
+        }
+        self.tracks.get(machine).map_or_else(Vec::new, |track| track.left_for(place, machine, lab))
+    }
+
+    /// The first in front of a place that waits for a machine and could use some of these boards of it.
+    pub fn waits_for_some(
+        &self,
+        place: Place,
+        machine: usize,
+        boards: &[BoardIndex],
+        machines: &[Machine],
+    ) -> Option<JobId> {
+        self.tracks.get(machine)?.waits_for_some(place, boards, &machines[machine])
     }
 
     /// After a grant: a job that was to get one of these boards may have a better place to wait for.

@@ -14,9 +14,10 @@ impl Lab {
                 effects.push(Effect::MachineChanged(spec.name.clone()));
             }
             Event::MachineRemoved { machine } => effects.push(Effect::MachineChanged(machine.clone())),
-            Event::JobQueued { job, .. } | Event::JobReady { job, .. } => {
+            Event::JobQueued { job, .. } | Event::JobReady { job, .. } | Event::LeaseExtended { job, .. } => {
                 effects.push(Effect::JobChanged(*job))
             }
+            Event::LeaseEnding { job, .. } => effects.push(Effect::LeaseEnding(*job)),
             Event::JobGranted { job, grant, machine, .. } => {
                 effects.extend(self.order(OrderId { grant: *grant, step: 0 }));
                 effects.push(Effect::JobChanged(*job));
@@ -36,9 +37,12 @@ impl Lab {
             Event::BoardsCleaned { machine, free_at, .. } if *free_at <= fact.at => {
                 effects.push(Effect::MachineChanged(machine.clone()));
             }
-            Event::BoardsFreed { machine, .. } => effects.push(Effect::MachineChanged(machine.clone())),
+            Event::BoardsFreed { machine, .. } | Event::BoardsAnnounced { machine, .. } => {
+                effects.push(Effect::MachineChanged(machine.clone()))
+            }
             Event::BoardTested { order, .. } => effects.extend(self.order(*order)),
             Event::BoardQuarantined { board, .. }
+            | Event::BoardOffline { board, .. }
             | Event::BoardSet { board, .. }
             | Event::BoardMarked { board, .. } => {
                 effects.push(Effect::MachineChanged(board.machine.clone()));
@@ -66,11 +70,8 @@ impl Lab {
     fn extend_leases(&mut self, until: Moment) {
         let short: Vec<_> =
             self.due.leases.iter().take_while(|(ends_at, _)| *ends_at < until).copied().collect();
-        for (ends_at, id) in short {
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            job.grace_until = Some(until);
-            self.due.leases.remove(&(ends_at, id));
-            self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
+        for (_, id) in short {
+            self.change_lease(id, |job| job.grace_until = Some(until));
         }
     }
 
@@ -84,6 +85,13 @@ impl Lab {
         };
         let left = open.boards.iter().filter(|board| !open.answered.contains(board)).copied();
         let boards = if open.answered.is_empty() { open.boards.clone() } else { left.collect() };
-        Some(Effect::Order(Order { id, machine: open.machine.clone(), action, boards, job }))
+        Some(Effect::Order(Order {
+            id,
+            machine: open.machine.clone(),
+            action,
+            boards,
+            mates: open.boards.clone(),
+            job,
+        }))
     }
 }

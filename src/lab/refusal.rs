@@ -14,6 +14,12 @@ pub enum Refusal {
     JobOver(JobId, Arc<str>),
     /// The job waits and has no boards.
     JobWithoutBoards(JobId),
+    /// The job's boards are being switched.
+    JobNotReady(JobId),
+    /// The job has other boards.
+    BoardNotHeld { job: JobId, board: String },
+    /// No host is known for the board.
+    BoardWithoutHost(String),
     /// The job belongs to somebody else.
     NotYours { job: JobId, owner: Arc<str> },
     /// What the caller wants needs a higher role.
@@ -26,6 +32,10 @@ pub enum Refusal {
     Impossible(String),
     /// Nobody prepares boards as this kind.
     KindUnknown { kind: Arc<str>, offered: Vec<Arc<str>> },
+    /// So many boards were to be reserved, and so many are available.
+    TooFewAvailable { asked: usize, available: usize },
+    /// A board that was to be reserved is not available; one sentence says why.
+    NotAvailable(String),
     /// The board cannot be brought from its state to that one.
     BoardState(String),
     /// No such user.
@@ -65,11 +75,15 @@ impl Refusal {
             Refusal::JobUnknown(_) => Code::JOB_UNKNOWN,
             Refusal::JobOver(..) => Code::JOB_OVER,
             Refusal::JobWithoutBoards(_) => Code::JOB_WITHOUT_BOARDS,
+            Refusal::JobNotReady(_) => Code::JOB_NOT_READY,
+            Refusal::BoardNotHeld { .. } => Code::BOARD_NOT_HELD,
+            Refusal::BoardWithoutHost(_) => Code::BOARD_UNREACHABLE,
             Refusal::NotYours { .. } | Refusal::NeedsRole(_) => Code::NOT_PERMITTED,
             Refusal::MachineUnknown(_) => Code::MACHINE_UNKNOWN,
             Refusal::BoardUnknown(_) => Code::BOARD_UNKNOWN,
             Refusal::Impossible(_) => Code::IMPOSSIBLE,
             Refusal::KindUnknown { .. } => Code::KIND_UNKNOWN,
+            Refusal::TooFewAvailable { .. } | Refusal::NotAvailable(_) => Code::NOT_AVAILABLE,
             Refusal::BoardState(_) => Code::BOARD_STATE,
             Refusal::UserUnknown(_) => Code::USER_UNKNOWN,
             Refusal::UserExists(_) => Code::USER_EXISTS,
@@ -91,6 +105,13 @@ impl Refusal {
             Refusal::JobUnknown(job) => format!("no job has the number {job}"),
             Refusal::JobOver(job, reason) => format!("job {job} is destroyed: {reason}"),
             Refusal::JobWithoutBoards(job) => format!("job {job} is queued and has no boards yet"),
+            Refusal::JobNotReady(job) => {
+                format!("the boards of job {job} are being switched; wait until it is ready")
+            }
+            Refusal::BoardNotHeld { job, board } => format!("job {job} does not hold the board {board}"),
+            Refusal::BoardWithoutHost(board) => {
+                format!("no host is configured for the board {board}, so no datagram can reach it")
+            }
             Refusal::NotYours { job, owner } => {
                 format!("job {job} belongs to {owner}; only the owner or an operator may do this")
             }
@@ -103,7 +124,10 @@ impl Refusal {
             Refusal::KindUnknown { kind, offered } => {
                 format!("no machine asked for prepares boards as '{kind}'; offered: {}", offered.join(", "))
             }
-            Refusal::BoardState(why) | Refusal::BadArgument(why) => why.clone(),
+            Refusal::TooFewAvailable { asked, available } => {
+                format!("{available} of {asked} boards are available; none was reserved")
+            }
+            Refusal::NotAvailable(why) | Refusal::BoardState(why) | Refusal::BadArgument(why) => why.clone(),
             Refusal::UserUnknown(user) => format!("no user is called '{user}'"),
             Refusal::UserExists(user) => format!("a user called '{user}' exists"),
             Refusal::LastAdmin(user) => format!("'{user}' is the last administrator; make another one first"),

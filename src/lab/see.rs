@@ -1,7 +1,7 @@
 //! Questions into answers. Nothing here writes, and nothing here knows how an answer is spelled.
 
 use super::board::BoardState;
-use super::fact::{JobId, MachineName, OrderId};
+use super::fact::{Event, Fact, JobId, MachineName, OrderId};
 use super::job::{JOB_LOG_MAX, Job, JobSpec, JobState};
 use super::machine::{DEAD_BY_CONFIGURATION, Machine, Physical, TriadsSpec};
 use super::queue::Place;
@@ -49,6 +49,9 @@ impl Lab {
             Query::JobHistory(id) => {
                 View::JobHistory(self.jobs.get(id).ok_or(Refusal::JobUnknown(*id))?.log.clone())
             }
+            Query::Available(which) => View::Available(self.reservable_serials(which)?.count()),
+            Query::Devices(which) => View::Devices(self.reservable_serials(which)?.collect()),
+            Query::Reserved(jobs) => View::Reserved(self.reserved_views(jobs)),
             Query::Users => View::Users(self.list_users()),
         })
     }
@@ -196,6 +199,81 @@ impl Lab {
             height: geometry.as_ref().map(|(_, geometry)| geometry.height_chips),
             connections,
             boards,
+        })
+    }
+
+    fn reservable_serials(&self, which: &Reservable) -> Result<impl Iterator<Item = Arc<str>>, Refusal> {
+        let (now, pools) = (which.now, self.pools_for(which.machine.as_ref(), which.kind.as_ref())?);
+        Ok(pools.into_iter().flat_map(move |number| {
+            let spec = &self.machines[number].spec;
+            self.reservable(now, number).into_iter().map(|board| spec.board_name(board).to_string().into())
+        }))
+    }
+
+    fn reserved_views(&self, jobs: &[JobId]) -> Vec<ReservedView> {
+        let known = jobs.iter().filter_map(|id| self.jobs.get(id));
+        known.filter_map(|job| self.reserved_view(job)).collect()
+    }
+
+    /// A reservation that lives.
+    fn reserved_view(&self, job: &Job) -> Option<ReservedView> {
+        let loan = job.live_loan().filter(|_| job.spec.reserved)?;
+        Some(ReservedView {
+            job: job.id,
+            owner: job.spec.owner.clone(),
+            machine: loan.machine.clone(),
+            serial: self.serial_of(job)?,
+            kind: loan.kind.clone(),
+            ends_at: job.lease_ends_at()?,
+        })
+    }
+
+    /// The boards of reservations that facts are about, and of boards that are found anew: asked before they are applied.
+    pub fn devices_in(&self, facts: &[Fact]) -> Devices {
+        let mut devices = Devices::default();
+        let mut spec = None;
+        for fact in facts {
+            match &fact.event {
+                Event::JobQueued { spec: asked, .. } => spec = Some(asked),
+                Event::JobGranted { job, machine, boards, .. } => {
+                    let lent = spec.and_then(|spec| self.lent_now(fact.at, *job, spec, machine, boards));
+                    devices.reserved.extend(lent);
+                }
+                Event::LeaseExtended { job, until } => {
+                    let known = self.jobs.get(job).and_then(|job| self.reserved_view(job));
+                    devices.reserved.extend(known.map(|known| ReservedView { ends_at: *until, ..known }));
+                }
+                Event::JobDestroyed { job, .. } => {
+                    devices.reserved.extend(self.jobs.get(job).and_then(|job| self.reserved_view(job)));
+                }
+                Event::BoardQuarantined { board, .. } | Event::BoardTested { board, .. } => {
+                    let machine = self.machine(&board.machine);
+                    let name = machine.map(|machine| machine.spec.board_name(board.board).to_string());
+                    devices.renewed.extend(name.map(Arc::from));
+                }
+                _ => {}
+            }
+        }
+        devices
+    }
+
+    /// A reservation that begins.
+    fn lent_now(
+        &self,
+        now: Moment,
+        job: JobId,
+        spec: &JobSpec,
+        machine: &MachineName,
+        boards: &[BoardIndex],
+    ) -> Option<ReservedView> {
+        let serial = self.machine(machine)?.spec.board_name(*boards.first()?).to_string().into();
+        Some(ReservedView {
+            job,
+            owner: spec.owner.clone(),
+            machine: machine.clone(),
+            serial,
+            kind: spec.kind.clone()?,
+            ends_at: now.plus_ms(spec.lease_ms?),
         })
     }
 

@@ -19,6 +19,8 @@ pub enum Why {
     Keepalive,
     /// A lease is over.
     Lease,
+    /// The holder of a reservation is told that its lease ends soon.
+    Warning,
     /// Hardware should have answered.
     Order,
     /// Boards have cooled down.
@@ -38,6 +40,7 @@ impl Lab {
             .or_else(|| self.cooled_boards(now))
             .or_else(|| self.lapsed_job(now))
             .or_else(|| self.lost_job())
+            .or_else(|| self.ending_lease(now))
             .or_else(|| self.board_to_set_aside(now))
             .or_else(|| self.board_to_test(now))
             .or_else(|| self.next_grant(now))?;
@@ -49,6 +52,7 @@ impl Lab {
         let deadlines = [
             self.due.lapses.first().map(|(at, _)| (*at, Why::Keepalive)),
             self.due.leases.first().map(|(at, _)| (*at, Why::Lease)),
+            self.due.warnings.first().map(|(at, _)| (*at, Why::Warning)),
             self.due.orders.first().map(|(at, _)| (*at, Why::Order)),
             self.due.cooled.first_key_value().map(|((at, _), _)| (*at, Why::CoolDown)),
             self.due.retests.first().map(|(at, ..)| (*at, Why::Retest)),
@@ -70,7 +74,7 @@ impl Lab {
         let job = self.jobs.get(job)?;
         let reason: Arc<str> = Self::last_failure(job).into();
         let ready_once = job.loan.as_ref().is_some_and(|loan| loan.was_ready);
-        if ready_once || job.attempts + 1 >= self.options.grant_attempts_max {
+        if ready_once || job.spec.reserved || job.attempts + 1 >= self.options.grant_attempts_max {
             return Some(self.destroyed(job, Reason::BoardsFailed(reason)));
         }
         Some(Event::JobRequeued { job: job.id, order: self.cleaning_order(job), reason })
@@ -87,7 +91,7 @@ impl Lab {
     }
 
     /// When a board that fails now is tested again: twice as long after each failure.
-    fn retest_at(&self, now: Moment, board: &BoardRef) -> Option<Moment> {
+    pub(super) fn retest_at(&self, now: Moment, board: &BoardRef) -> Option<Moment> {
         let first_ms = Some(self.options.retest_after_ms).filter(|ms| *ms > 0)?;
         let machine = self.machine(&board.machine)?;
         let strikes = machine.board(board.board).trouble.map_or(0, |trouble| trouble.strikes + 1);
@@ -111,6 +115,13 @@ impl Lab {
             self.due.leases.first().filter(|(at, _)| *at <= now).map(|(_, id)| (*id, Reason::LeaseOver))
         })?;
         self.jobs.get(&id).map(|job| self.destroyed(job, reason))
+    }
+
+    /// A reservation whose holder is to be told that its lease ends soon.
+    fn ending_lease(&self, now: Moment) -> Option<Event> {
+        let (_, job) = self.due.warnings.first().filter(|(at, _)| *at <= now)?;
+        let ends_at = self.jobs.get(job)?.lease_ends_at()?;
+        Some(Event::LeaseEnding { job: *job, ends_at })
     }
 
     /// A waiting job that fits nowhere since the lab changed.
@@ -147,14 +158,7 @@ impl Lab {
             return None;
         }
         let mut queue = std::mem::take(&mut self.queue);
-        let lab = &*self;
-        let fit = queue.next_fit(&Surroundings {
-            now,
-            patience_ms: lab.options.patience_ms,
-            machines: &lab.machines,
-            created: &|id| lab.jobs.get(&id).map_or(now, |job| job.created),
-            until: &|number, board| lab.available_at(&lab.machines[number], board),
-        });
+        let fit = self.with_surroundings(now, |lab| queue.next_fit(lab));
         self.queue = queue;
         let fit = fit?;
         Some(Event::JobGranted {
@@ -163,6 +167,17 @@ impl Lab {
             machine: self.machines[fit.machine].spec.name.clone(),
             boards: fit.placement.boards.into(),
             region: fit.placement.region,
+        })
+    }
+
+    /// Shows a pass over the queue what it needs to know of the lab.
+    pub(super) fn with_surroundings<T>(&self, now: Moment, pass: impl FnOnce(&Surroundings<'_>) -> T) -> T {
+        pass(&Surroundings {
+            now,
+            patience_ms: self.options.patience_ms,
+            machines: &self.machines,
+            created: &|id| self.jobs.get(&id).map_or(now, |job| job.created),
+            until: &|number, board| self.available_at(&self.machines[number], board),
         })
     }
 

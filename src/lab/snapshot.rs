@@ -226,10 +226,12 @@ impl Lab {
             self.live.insert(id);
             *self.live_of_account.entry(job.spec.account()).or_default() += 1;
             self.due.lapses.extend(job.lapses_at().map(|lapses_at| (lapses_at, id)));
-            self.due.leases.extend(job.lease_ends_at().map(|ends_at| (ends_at, id)));
+            self.count_reservation(id, &job.spec);
         }
         *self.jobs_in_state.entry(job.state).or_default() += 1;
-        once(self.jobs.insert(id, job), || format!("job {id}"))
+        once(self.jobs.insert(id, job), || format!("job {id}"))?;
+        self.schedule_lease(id);
+        Ok(())
     }
 
     /// A live job waits, or it has a loan.
@@ -260,10 +262,19 @@ impl Lab {
         }
         // A deadline that has passed already does no harm: consequences are drawn first, and close the order.
         self.due.orders.insert((open.deadline, id));
-        if !open.failed.is_empty() {
+        if !open.failed.is_empty() || self.has_lost_boards(id, &open) {
             self.troubled.insert(id);
         }
         once(self.orders.insert(id, open), || format!("order {id}"))
+    }
+
+    /// Whether a job's order failed on a board that was set aside since, and the job has not heard of it yet.
+    fn has_lost_boards(&self, id: OrderId, open: &Outstanding) -> bool {
+        let Some(machine) = self.machine(&open.machine) else { return false };
+        let is_lost = |board: &BoardIndex| {
+            machine.state(*board) != BoardState::Lent || machine.grant(*board) != id.grant
+        };
+        matches!(open.purpose, Purpose::Switch { .. }) && open.boards.iter().any(is_lost)
     }
 
     /// Whether the job or the board that an order is for knows of it.

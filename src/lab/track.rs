@@ -13,6 +13,7 @@
 
 use super::board::BoardState;
 use super::demand::Demand;
+use super::fact::JobId;
 use super::machine::Machine;
 use super::queue::{Place, Surroundings};
 use crate::allocator::torus::{TRIAD_BOARDS, Triad};
@@ -199,6 +200,18 @@ impl Track {
         number: usize,
         lab: &Surroundings<'_>,
     ) -> Option<Placement> {
+        let holds = self.holds_before(place, lease_ms, number, lab)?;
+        lab.machines[number].allocator.find(request, &holds)
+    }
+
+    /// What is kept for those in front of a place, so that nobody there may have it; none when they leave nothing.
+    fn holds_before(
+        &mut self,
+        place: Place,
+        lease_ms: Option<u64>,
+        number: usize,
+        lab: &Surroundings<'_>,
+    ) -> Option<Vec<&Hold>> {
         if !self.let_past(place, number, lab) {
             self.turned_away = true;
             return None;
@@ -211,8 +224,58 @@ impl Track {
             Some(Claim::Boards(boards)) => Some(boards),
             _ => None,
         });
-        let holds: Vec<_> = held.map(|held| &held.boards).into_iter().chain(claimed).collect();
-        machine.allocator.find(request, &holds)
+        Some(held.map(|held| &held.boards).into_iter().chain(claimed).collect())
+    }
+
+    /// The free boards of a pool, longest idle first, that somebody could have who came to this place just now and may
+    /// stay as long as he likes. Nothing is remembered; a pass that is not over is gone through here once more.
+    pub fn left_for(&self, place: Place, number: usize, lab: &Surroundings<'_>) -> Vec<BoardIndex> {
+        let Some(mut sketch) = self.sketch(place, number, lab) else { return Vec::new() };
+        match sketch.holds_before(place, None, number, lab) {
+            Some(holds) => lab.machines[number].allocator.idle_boards(&holds),
+            None => Vec::new(),
+        }
+    }
+
+    /// The pass as it is when all in front of a place were tried; none when somebody there is about to be lent boards, or
+    /// when so many wait that it would not come to this place.
+    fn sketch(&self, place: Place, number: usize, lab: &Surroundings<'_>) -> Option<Track> {
+        let behind = self.tried.map_or(Unbounded, Excluded);
+        let untried = self.tried.is_none_or(|tried| tried < place)
+            && self.heads.range((behind, Excluded(place))).next().is_some();
+        if self.fresh.is_empty() && !untried {
+            let known = |at: &Place| Some((*at, self.heads.get(at)?.clone()));
+            let heads = self.blocked.keys().filter_map(known).collect();
+            let (blocked, hold) = (self.blocked.clone(), self.hold.clone());
+            return Track { heads, blocked, hold, ..Track::default() }.unless_full(place);
+        }
+        let heads: BTreeMap<_, _> = (self.heads.range(..place).take(CLASSES_BLOCKED_MAX))
+            .map(|(at, demand)| (*at, demand.clone()))
+            .collect();
+        let mut sketch = Track { heads, ..Track::default() };
+        while let Some((at, demand)) = sketch.next_head() {
+            let Ok(request) = demand.request(&lab.machines[number]) else { continue };
+            if sketch.try_head(at, &request, demand.lease_ms(), number, lab).is_some() {
+                return None;
+            }
+        }
+        sketch.unless_full(place)
+    }
+
+    /// None when so many wait in front of a place that the pass looks no further.
+    fn unless_full(self, place: Place) -> Option<Track> {
+        let full = self.blocked.range(..place).nth(CLASSES_BLOCKED_MAX - 1).is_some();
+        (!full).then_some(self)
+    }
+
+    /// The first in front of a place that could use some of these boards.
+    pub fn waits_for_some(&self, place: Place, boards: &[BoardIndex], machine: &Machine) -> Option<JobId> {
+        let could_use = |demand: &Demand| match demand.request(machine).map(|request| request.size) {
+            Ok(Size::Named(named)) => named.iter().any(|board| boards.contains(board)),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        self.heads.range(..place).find(|(_, demand)| could_use(demand)).map(|(at, _)| at.job())
     }
 
     /// Whether those in front of a place that have lost patience leave anything for it.

@@ -189,8 +189,26 @@ pub enum Query {
     Explain(JobId),
     /// What happened to a job.
     JobHistory(JobId),
+    /// How many boards can be reserved.
+    Available(Reservable),
+    /// Which boards can be reserved.
+    Devices(Reservable),
+    /// Those of these jobs that are live reservations.
+    Reserved(Vec<JobId>),
     /// All users.
     Users,
+}
+
+/// Of which boards to tell whether they can be reserved. What lent boards and patience leave for others changes with
+/// time, so the present is part of the question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservable {
+    /// Those of this machine; none for all pools.
+    pub machine: Option<MachineName>,
+    /// Those that can be prepared as this; none for any.
+    pub kind: Option<Arc<str>>,
+    /// The present.
+    pub now: Moment,
 }
 
 /// Every answer.
@@ -224,6 +242,14 @@ pub enum View {
     Explain(ExplainView),
     /// What happened to a job.
     JobHistory(Vec<(Moment, JobEvent)>),
+    /// How many boards can be reserved.
+    Available(usize),
+    /// Which boards can be reserved, machine by machine, longest idle first.
+    Devices(Vec<Arc<str>>),
+    /// Reservations.
+    Reserved(Vec<ReservedView>),
+    /// What was changed about boards that are reserved, or are to be.
+    Changed(Devices),
     /// Users.
     Users(Vec<UserView>),
 }
@@ -236,6 +262,9 @@ impl View {
             View::Machine(_, boards) | View::Boards(boards) => boards.len(),
             View::Jobs(jobs) => jobs.len(),
             View::Users(users) => users.len(),
+            View::Devices(serials) => serials.len(),
+            View::Reserved(reserved) => reserved.len(),
+            View::Changed(devices) => devices.reserved.len() + devices.renewed.len(),
             View::JobMachine(Some(held)) => held.boards.len(),
             View::JobState(Some(job)) | View::Job(job) => job.boards.len().max(1),
             _ => 1,
@@ -408,6 +437,32 @@ pub struct BlockerView {
     pub holder: Option<(JobId, Arc<str>)>,
     /// When it is free at the latest, if that is known.
     pub until: Option<Moment>,
+}
+
+/// What a wish changed about boards that are reserved, or are to be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Devices {
+    /// Those that were reserved, extended or ended.
+    pub reserved: Vec<ReservedView>,
+    /// Serials of those that are found anew.
+    pub renewed: Vec<Arc<str>>,
+}
+
+/// A board that is reserved, or was until just now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReservedView {
+    /// The job that it is lent to.
+    pub job: JobId,
+    /// Whose it is.
+    pub owner: Arc<str>,
+    /// The machine it stands in.
+    pub machine: MachineName,
+    /// Its serial.
+    pub serial: Arc<str>,
+    /// As what it is prepared.
+    pub kind: Arc<str>,
+    /// Until when.
+    pub ends_at: Moment,
 }
 
 /// A user.

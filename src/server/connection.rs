@@ -180,8 +180,7 @@ impl Connection {
     /// Tells what changed, once the peer has taken in what was said before: until then changes coalesce.
     fn push_notices(&mut self) {
         if self.notices_due && self.pipe.out.is_empty() && !self.has_said_all() {
-            self.notices_due = false;
-            self.conversation.push_notices(&mut self.pipe.out);
+            self.notices_due = self.conversation.push_notices(&mut self.pipe.out);
         }
     }
 

@@ -5,11 +5,12 @@
 //! visit. The session is taken from each message, never from the socket.
 
 use super::bell::Bell;
-use super::errand::{Errand, Waits};
+use super::errand::{Begun, Errand, Waits};
 use super::herald::Watcher;
 use super::house::{End, House, Poke};
 use super::login::{self, Claim};
 use super::quick;
+use super::tunnel::Tunnel;
 use crate::config::Config;
 use crate::error::{Code, Fault};
 use crate::lab::command::{Caller, Command};
@@ -104,6 +105,7 @@ pub struct Conversation {
     /// The hand-shake that is being checked asked for all notices.
     wants_notices: bool,
     waits: Arc<Waits>,
+    tunnel: Arc<Tunnel>,
 }
 
 impl Conversation {
@@ -116,6 +118,7 @@ impl Conversation {
         form: Form,
     ) -> Conversation {
         Conversation {
+            tunnel: Tunnel::new(house.clone(), number, bell.clone()),
             house,
             peer,
             number,
@@ -163,13 +166,14 @@ impl Conversation {
         });
     }
 
-    /// Tells what changed, if this connection asked to hear of it.
-    pub fn push_notices(&self, out: &mut Vec<u8>) {
-        let Some(watcher) = &self.watcher else { return };
-        let pending = watcher.take();
+    /// Tells what changed and what boards said, if this connection asked to hear of it. True if there is more.
+    pub fn push_notices(&self, out: &mut Vec<u8>) -> bool {
         let config = self.house.config();
-        let envelope = self.envelope(&self.last_session, None, &config);
-        quick::push_notices(self.form, &envelope, &pending, out);
+        if let Some(watcher) = &self.watcher {
+            let envelope = self.envelope(&self.last_session, None, &config);
+            quick::push_notices(&self.house, self.form, &envelope, &watcher.take(), out);
+        }
+        self.tunnel.push(self.form, &config.name, out)
     }
 
     /// Takes in an answer that took time.
@@ -379,13 +383,13 @@ impl Conversation {
             return Handled::Answered { has_id };
         }
         let entries = calls.iter().zip(plans).map(|(call, plan)| {
-            let plan = plan.and_then(|planned| self.begin(planned));
+            let plan = plan.and_then(|planned| self.begin(planned, &asker));
             (Cow::into_owned(call.fname.clone()), plan)
         });
         let entries = entries.collect();
         let (house, config, waits) = (house.clone(), config.clone(), self.waits.clone());
-        let (session, form) = (session.clone(), self.form);
-        let errand = Errand { house, config, session, entries, waiting, waits, form };
+        let (session, form, tunnel) = (session.clone(), self.form, self.tunnel.clone());
+        let errand = Errand { house, config, session, entries, waiting, waits, form, tunnel };
         let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
         Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
     }
@@ -423,22 +427,27 @@ impl Conversation {
             service::Plan::Watch(change) => {
                 self.watch(change.what, change.on).map(|()| service::Outcome::Nothing)
             }
+            service::Plan::UseChannel(what) => self.tunnel.carry_out(what, asker),
             _ => quick::carry_out(&self.house, planned, asker),
         }
     }
 
     /// Does what of a plan belongs to this connection alone, before the rest of it takes its time.
-    fn begin(&mut self, planned: Planned) -> Result<Planned, Fault> {
-        if let service::Plan::Watch(change) = &planned.plan {
-            self.watch(change.what.clone(), change.on)?;
+    fn begin(&mut self, planned: Planned, asker: &service::Asker<'_>) -> Result<Begun, Fault> {
+        match planned.plan {
+            service::Plan::Watch(_) | service::Plan::UseChannel(_) => {
+                let function = planned.function;
+                Ok(Begun::Done(function, self.do_now(planned, asker)))
+            }
+            _ => Ok(Begun::Planned(planned)),
         }
-        Ok(planned)
     }
 
     fn watch(&mut self, what: Watched, on: bool) -> Result<(), Fault> {
         let what = match what {
             Watched::Job(job) => super::herald::Watch::Job(job),
             Watched::Machine(machine) => super::herald::Watch::Machine(machine),
+            Watched::Available => super::herald::Watch::Available,
         };
         if !on {
             if let Some(watcher) = &self.watcher {

@@ -4,6 +4,7 @@
 //! a round is kept do readers see its facts, is hardware told, do watchers hear, and are callers answered. What the
 //! journal can put off is done when nobody waits.
 
+use super::channels::Channels;
 use super::hardware::Hardware;
 use super::herald::Herald;
 use super::rounds::{self, Done, Heard, Rounds};
@@ -18,6 +19,7 @@ use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
 use crate::lab::fact::{Event, Fact, JobId, SessionKey};
 use crate::lab::job::JobState;
+use crate::lab::view::{Query, Reservable, View};
 use crate::session::{Session, SessionId, Sessions};
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
@@ -51,6 +53,8 @@ pub struct Counter {
     pub herald: Arc<Herald>,
     /// Which jobs were mentioned.
     pub signs: Signs,
+    /// Who speaks to boards.
+    pub channels: Channels,
     /// From where.
     hosts: Hosts,
     /// Grows with all that lists of jobs and machines show.
@@ -71,12 +75,14 @@ impl Counter {
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
         let (hosts, version) = (Hosts::default(), AtomicU64::new(0));
+        let channels = Channels::default();
         let (tally, full_ms) = (Tally::new(), AtomicU64::new(0));
         let counter = Counter {
             lab,
             sessions,
             herald,
             signs,
+            channels,
             hosts,
             version,
             counts,
@@ -232,7 +238,7 @@ impl Counter {
         expired
     }
 
-    /// Makes kept facts visible to readers.
+    /// Makes kept facts visible to readers, and cuts the channels they end: before any order to hardware leaves.
     pub fn show(&self, facts: &[Fact]) {
         let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
         for fact in facts {
@@ -243,6 +249,9 @@ impl Counter {
         self.version.fetch_add(1, Ordering::AcqRel);
         drop(shown);
         facts.iter().for_each(|fact| self.follow(fact));
+        if self.channels.concern(facts) {
+            self.see(|lab| self.channels.review(facts, lab));
+        }
     }
 
     /// Brings the table of sessions to a fact that was kept.
@@ -362,11 +371,19 @@ impl Desk {
 
     /// Lets everybody know what a round came to.
     fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
-        if !done.facts.is_empty() {
+        let wrote = !done.facts.is_empty();
+        if wrote {
             self.counter.show(&done.facts);
             self.tell_counts();
         }
         self.react(done.effects);
+        if wrote && self.counter.herald.is_available_watched() {
+            let (machine, kind, now) = (None, None, self.clock.now());
+            let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
+            if let Ok(View::Available(count)) = seen {
+                self.counter.herald.tell_available(count);
+            }
+        }
         for (answer, answers) in done.answers {
             // Whoever has gone meanwhile does not want the answer; the facts stand.
             let _ = answer.send(answers);
@@ -383,16 +400,20 @@ impl Desk {
     }
 
     fn react(&self, effects: Vec<Effect>) {
-        let (mut jobs, mut machines) = (BTreeSet::new(), BTreeSet::new());
+        let (mut jobs, mut machines, mut ending) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for effect in effects {
             match effect {
                 Effect::Order(order) => self.hardware.order(order),
                 Effect::JobChanged(job) => drop(jobs.insert(job.0)),
+                Effect::LeaseEnding(job) => drop(ending.insert(job.0)),
                 Effect::MachineChanged(machine) => drop(machines.insert(machine)),
             }
         }
         if !jobs.is_empty() || !machines.is_empty() {
             self.counter.herald.tell(&jobs, &machines);
+        }
+        if !ending.is_empty() {
+            self.counter.herald.tell_ending(&ending);
         }
     }
 

@@ -5,18 +5,19 @@ use super::bell::Bell;
 use super::conversation::{Form, Said, framed};
 use super::herald::Watch;
 use super::house::House;
+use super::tunnel::Tunnel;
 use super::{quick, reload};
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::controller::Reading;
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
-use crate::lab::command::Command;
+use crate::lab::command::{Command, Consult};
 use crate::lab::fact::{JobId, SessionEnd, SessionKey};
 use crate::lab::job::JobState;
-use crate::lab::view::{Query, View};
+use crate::lab::view::{BoardAddress, Query, View};
 use crate::service::plan::{Came, Heard, SessionName};
-use crate::service::{Asker, Outcome, Plan, Planned};
+use crate::service::{Asker, Function, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
 use async_std::task;
@@ -54,13 +55,32 @@ pub struct Errand {
     /// Who speaks.
     pub session: Arc<Session>,
     /// The calls, by name, each understood or refused.
-    pub entries: Vec<(String, Result<Planned, Fault>)>,
+    pub entries: Vec<(String, Result<Begun, Fault>)>,
     /// Whether earlier messages of the connection are not answered yet.
     pub waiting: bool,
     /// The waits of the connection.
     pub waits: Arc<Waits>,
     /// How the answer leaves.
     pub form: Form,
+    /// The channels of the connection.
+    pub tunnel: Arc<Tunnel>,
+}
+
+/// A call that was understood.
+pub enum Begun {
+    /// It is to be carried out.
+    Planned(Planned),
+    /// The connection has done it: this came of it.
+    Done(&'static Function, Came),
+}
+
+impl Begun {
+    fn function(&self) -> &'static Function {
+        match self {
+            Begun::Planned(planned) => planned.function,
+            Begun::Done(function, _) => function,
+        }
+    }
 }
 
 /// What is left to do for an entry after the visit.
@@ -78,14 +98,15 @@ enum Left {
 impl Errand {
     /// Does it all and frames the answer.
     pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
-        let Errand { house, config, session, entries, waiting, waits, form } = self;
+        let Errand { house, config, session, entries, waiting, waits, form, tunnel } = self;
         let asker = quick::asker(&house, &config, &session);
         let (mut asks, mut lefts, mut heads) =
             (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for (fname, plan) in entries {
-            let function = plan.as_ref().ok().map(|planned| planned.function);
+            let function = plan.as_ref().ok().map(Begun::function);
             let left = match plan {
-                Ok(planned) => prepare(&house, planned, &asker, waiting, &mut asks).await,
+                Ok(Begun::Done(_, came)) => Left::Came(came),
+                Ok(Begun::Planned(planned)) => prepare(&house, planned, &asker, waiting, &mut asks).await,
                 Err(fault) => Left::Came(Err(fault)),
             };
             heads.push((fname, function));
@@ -104,7 +125,7 @@ impl Errand {
                 Left::After(planned) => Either::Left(quick::carry_out(&house, planned, &asker)),
                 Left::Slow(plan) => Either::Right(plan),
             };
-            finish(&house, came, &asker, &waits)
+            finish(&house, came, &asker, &waits, &tunnel)
         });
         let came = join_all(slow.collect::<Vec<_>>()).await;
         let mut frame = Vec::new();
@@ -157,11 +178,12 @@ async fn prepare(
             }
             Err(fault) => Left::Came(Err(fault)),
         },
-        slow @ (Plan::Wait { .. } | Plan::Past(_) | Plan::Consult { .. } | Plan::ReloadConfig) => {
-            Left::Slow(slow)
-        }
-        // Watching was begun by the connection.
-        Plan::Watch(_) => Left::Came(Ok(Outcome::Nothing)),
+        slow @ (Plan::Wait { .. }
+        | Plan::Past(_)
+        | Plan::Consult { .. }
+        | Plan::ConsultAll { .. }
+        | Plan::OpenChannel { .. }
+        | Plan::ReloadConfig) => Left::Slow(slow),
         _ => Left::Came(quick::carry_out(house, Planned { mentions: None, ..planned }, asker)),
     }
 }
@@ -192,7 +214,13 @@ fn find_session(house: &House, name: SessionName, asker: &Asker<'_>) -> Result<S
 }
 
 /// Does what must be waited for.
-async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>, waits: &Arc<Waits>) -> Came {
+async fn finish(
+    house: &Arc<House>,
+    left: Either<Came, Plan>,
+    asker: &Asker<'_>,
+    waits: &Arc<Waits>,
+    tunnel: &Tunnel,
+) -> Came {
     match left {
         Either::Left(came) => came,
         Either::Right(Plan::Wait { job, until, timeout_ms }) => {
@@ -206,6 +234,7 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
             came
         }
         Either::Right(Plan::Past(job)) => past(house, job).await,
+        Either::Right(Plan::OpenChannel { job, board, port }) => tunnel.open(asker, job, board, port).await,
         Either::Right(Plan::Consult { address, what }) => {
             let at = house
                 .counter
@@ -218,12 +247,28 @@ async fn finish(house: &Arc<House>, left: Either<Came, Plan>, asker: &Asker<'_>,
                 Reading::Said(words) => Heard::Said(words),
             }))
         }
+        Either::Right(Plan::ConsultAll { serials, what }) => consult_all(house, serials, what, asker).await,
         Either::Right(_) => {
             // Whoever ordered it may hang up meanwhile; it is done wholly all the same.
             let house = house.clone();
             task::spawn(async move { reload::reload(&house).await }).await.map(Outcome::Changed)
         }
     }
+}
+
+/// Puts a question to several boards, or to none if it may not be put to all. Those that fail are left out of the answer.
+async fn consult_all(house: &Arc<House>, serials: Vec<Arc<str>>, what: Consult, asker: &Asker<'_>) -> Came {
+    let allowed = house.counter.see(|lab| {
+        let address = |serial: &Arc<str>| BoardAddress::Serial { machine: None, serial: serial.clone() };
+        serials
+            .iter()
+            .map(|serial| lab.consult(&asker.caller, &address(serial)))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let allowed = allowed.map_err(|refusal| refusal.fault())?;
+    let asked = join_all(allowed.into_iter().map(|at| house.hardware.consult(at, what.clone()))).await;
+    let obeyed = serials.into_iter().zip(asked).filter(|(_, said)| said.is_ok());
+    Ok(Outcome::Obeyed(obeyed.map(|(serial, _)| serial).collect()))
 }
 
 /// What happened to a job, from wherever all of it is known; what the lab remembers if the journal knows no more.

@@ -1,5 +1,6 @@
 //! The controllers of all machines: orders go out to them, what comes of them comes back to the desk as news.
 
+use super::book::Book;
 use super::desk::News;
 use crate::clock::Clock;
 use crate::config::MachineConfig;
@@ -18,6 +19,8 @@ pub struct Hardware {
     clock: Clock,
     news: Sender<News>,
     inside: Mutex<Inside>,
+    /// What is known of boards beside the lab.
+    pub book: Arc<Book>,
 }
 
 /// The controllers in use, and those whose machines are gone but whose last orders may still run.
@@ -30,7 +33,7 @@ struct Inside {
 impl Hardware {
     /// No machines; outcomes go to the desk that hears this channel.
     pub fn new(clock: Clock, news: Sender<News>) -> Arc<Hardware> {
-        Arc::new(Hardware { clock, news, inside: Mutex::default() })
+        Arc::new(Hardware { clock, news, inside: Mutex::default(), book: Arc::default() })
     }
 
     /// Brings the controllers to the configuration: what did not change goes on undisturbed. Controllers of
@@ -52,16 +55,18 @@ impl Hardware {
             inside.machines.insert(name, (machine.clone(), handle));
         }
         inside.leaving.extend(before.into_values().map(|(_, handle)| handle));
+        self.book.retain(|machine| inside.machines.contains_key(machine));
     }
 
     fn start(&self, machine: &MachineConfig) -> Handle {
         let news = self.news.clone();
+        let (book, clock, known) = (self.book.clone(), self.clock.clone(), machine.spec.clone());
         let outcomes = move |outcome| {
+            book.note_outcome(clock.now(), &known, &outcome);
             // A desk that has closed is told again after the next start.
             let _ = news.try_send(News::Outcome(outcome));
         };
-        let (spec, count) = (machine.spec.clone(), machine.spec.board_count());
-        let boards = Boards::new(count, move |board| spec.board_name(board).to_string().into());
+        let boards = Boards::of(machine.spec.clone());
         let (name, settings) = (machine.spec.name.clone(), machine.controller.clone());
         driver::start(name, settings, boards, self.clock.clone(), outcomes)
     }
@@ -71,6 +76,7 @@ impl Hardware {
         let inside = self.inside();
         let sent = match inside.machines.get(&order.machine) {
             Some((_, handle)) => {
+                self.book.note_order(&order);
                 handle.give(Task::Order(order.clone()));
                 true
             }
@@ -88,15 +94,17 @@ impl Hardware {
     /// Asks a board something and waits for what it says.
     pub async fn consult(&self, at: Consultation, what: Consult) -> Result<Reading, ControllerError> {
         let (answer, answered) = oneshot::channel();
-        let sent = {
+        let board = {
             let inside = self.inside();
-            let handle = inside.machines.get(&at.board.machine).map(|(_, handle)| handle);
-            handle.map(|handle| handle.give(Task::Consult { at, what, answer })).is_some()
+            let Some((machine, handle)) = inside.machines.get(&at.board.machine) else {
+                return Err(ControllerError::Silent);
+            };
+            handle.give(Task::Consult { at: at.clone(), what: what.clone(), answer });
+            machine.spec.board_name(at.board.board)
         };
-        match sent {
-            true => answered.await.unwrap_or(Err(ControllerError::Silent)),
-            false => Err(ControllerError::Silent),
-        }
+        let said = answered.await.unwrap_or(Err(ControllerError::Silent));
+        self.book.note_consult(self.clock.now(), board, &at, &what, &said);
+        said
     }
 
     /// Gives the orders again that were in flight when the last server stopped.

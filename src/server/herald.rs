@@ -32,6 +32,8 @@ pub enum Watch {
     Job(Option<JobId>),
     /// A machine.
     Machine(Option<MachineName>),
+    /// How many boards can be reserved.
+    Available,
 }
 
 impl Herald {
@@ -51,11 +53,30 @@ impl Herald {
 
     /// Jobs and machines changed: whoever watches one of them is woken.
     pub fn tell(&self, jobs: &BTreeSet<u64>, machines: &BTreeSet<MachineName>) {
-        let mut inside = self.inside();
-        if let Some(recall) = &mut inside.recall {
+        if let Some(recall) = &mut self.inside().recall {
             recall.changed(jobs, machines);
         }
-        for watcher in inside.notices.changed(jobs, machines) {
+        self.wake(|notices| notices.changed(jobs, machines));
+    }
+
+    /// The leases of these reservations end soon: whoever watches one of them is woken.
+    pub fn tell_ending(&self, jobs: &BTreeSet<u64>) {
+        self.wake(|notices| notices.are_ending(jobs));
+    }
+
+    /// So many boards can be reserved now: whoever watches that is woken, if it was another number before.
+    pub fn tell_available(&self, count: usize) {
+        self.wake(|notices| notices.now_available(count));
+    }
+
+    /// Whether anybody watches how many boards can be reserved.
+    pub fn is_available_watched(&self) -> bool {
+        self.inside().notices.is_available_watched()
+    }
+
+    fn wake(&self, gather: impl FnOnce(&mut Notices) -> Vec<WatcherId>) {
+        let mut inside = self.inside();
+        for watcher in gather(&mut inside.notices) {
             if let Some(bell) = inside.bells.get(&watcher) {
                 bell.ring();
             }
@@ -80,6 +101,10 @@ impl Watcher {
         match what {
             Watch::Job(job) => inside.notices.watch_job(self.id, job.map(|job| job.0)),
             Watch::Machine(machine) => inside.notices.watch_machine(self.id, machine),
+            Watch::Available => {
+                inside.notices.watch_available(self.id);
+                Ok(())
+            }
         }
     }
 
@@ -89,6 +114,7 @@ impl Watcher {
         match what {
             Watch::Job(job) => inside.notices.unwatch_job(self.id, job.map(|job| job.0)),
             Watch::Machine(machine) => inside.notices.unwatch_machine(self.id, machine),
+            Watch::Available => inside.notices.unwatch_available(self.id),
         }
     }
 

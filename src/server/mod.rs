@@ -33,6 +33,9 @@
 //! The past of a job that the lab has forgotten is looked up in the journal by the thread of `archive`, beside the desk.
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
+//! Datagrams between holders and their boards (`tunnel`, `channel`) pass by the desk, which ends their way in 9, before any
+//! order to the boards leaves (`channels`). What is known of boards and no fact is in `book`.
+//!
 //! What the journal can put off (`rounds::Rounds::tend`: snapshots, history that is too old) waits until nobody does.
 //!
 //! Read `house`, `rounds`, `desk`, `connection`, `conversation`, then the rest.
@@ -45,6 +48,10 @@ pub mod herald;
 pub mod house;
 pub mod rounds;
 
+mod book;
+mod bucket;
+mod channel;
+mod channels;
 mod connection;
 mod conversation;
 mod doors;
@@ -60,6 +67,7 @@ mod signs;
 mod spalloc_door;
 mod supervisor;
 mod tally;
+mod tunnel;
 mod turns;
 mod web_door;
 

@@ -9,7 +9,7 @@ use crate::journal::Counts;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::Caller;
 use crate::lab::fact::JobId;
-use crate::lab::view::Query;
+use crate::lab::view::{Query, ReservedView, View};
 use crate::notice::Pending;
 use crate::service::dispatch;
 use crate::service::plan::{Came, JournalCounts};
@@ -28,12 +28,14 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
         client: &session.client,
         opened: session.opened,
         expires: session.expires(),
+        now: house.clock.now(),
         door: Door {
             name: &config.name,
             uptime_ms: house.clock.now().ms_since(house.opened),
             listen: house.listen(),
             connections: house.connections(),
             journal: journal_counts(house),
+            book: &*house.hardware.book,
         },
     }
 }
@@ -46,7 +48,7 @@ fn journal_counts(house: &House) -> JournalCounts {
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
 pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     match &planned.plan {
-        Plan::Ready(_) | Plan::Watch(_) | Plan::LogLevel(_) => true,
+        Plan::Ready(_) | Plan::Watch(_) | Plan::UseChannel(_) | Plan::LogLevel(_) => true,
         Plan::Mention(_) | Plan::Sessions { .. } => !waiting,
         Plan::Ask(ask) => ask.only_reads() && !waiting,
         Plan::Past(job) => !waiting && archive_of(house, *job).is_none(),
@@ -54,7 +56,7 @@ pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     }
 }
 
-/// Carries out a plan that is quick, but for watching.
+/// Carries out a plan that is quick, but for what belongs to a connection.
 pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
     if let Some(job) = planned.mentions {
         mention(house, job, asker);
@@ -166,8 +168,51 @@ fn is_zero(lost: &u64) -> bool {
     *lost == 0
 }
 
-/// Appends an event for the jobs and one for the machines that changed.
-pub fn push_notices(form: Form, envelope: &Envelope<'_>, pending: &Pending, out: &mut Vec<u8>) {
+/// What ends soon, as watchers read it.
+#[derive(Serialize)]
+struct ReservationsEnding<'a> {
+    reservations_ending: Vec<Ending<'a>>,
+}
+
+/// A reservation that ends soon.
+#[derive(Serialize)]
+struct Ending<'a> {
+    job_id: u64,
+    serial: &'a str,
+    ends_at: f64,
+}
+
+impl Ending<'_> {
+    fn of(reserved: &ReservedView) -> Ending<'_> {
+        Ending { job_id: reserved.job.0, serial: &reserved.serial, ends_at: reserved.ends_at.unix_s() }
+    }
+}
+
+/// How many boards can be reserved, as watchers read it.
+#[derive(Serialize)]
+struct DevicesAvailable {
+    amount: usize,
+}
+
+/// Reservations whose lease ends soon, as they are now: one that has ended meanwhile is none any more.
+fn push_ending(house: &House, form: Form, envelope: &Envelope<'_>, jobs: &[u64], out: &mut Vec<u8>) {
+    let jobs = jobs.iter().map(|job| JobId(*job)).collect();
+    let Ok(Reply::Seen(View::Reserved(reserved))) = see(house, &Query::Reserved(jobs)) else { return };
+    let reservations_ending: Vec<_> = reserved.iter().map(Ending::of).collect();
+    if !reservations_ending.is_empty() {
+        let data = ReservationsEnding { reservations_ending };
+        framed(form, out, |text| envelope.push_event(text, "reservations_ending", &data));
+    }
+}
+
+/// Appends an event for the jobs, one for the machines that changed, and those about reservations.
+pub fn push_notices(
+    house: &House,
+    form: Form,
+    envelope: &Envelope<'_>,
+    pending: &Pending,
+    out: &mut Vec<u8>,
+) {
     if !pending.jobs.is_empty() || pending.lost > 0 {
         let data = JobsChanged { jobs_changed: &pending.jobs, lost: pending.lost };
         framed(form, out, |text| envelope.push_event(text, "jobs_changed", &data));
@@ -176,5 +221,12 @@ pub fn push_notices(form: Form, envelope: &Envelope<'_>, pending: &Pending, out:
         let names: Vec<&str> = pending.machines.iter().map(|name| &**name).collect();
         let data = MachinesChanged { machines_changed: &names };
         framed(form, out, |text| envelope.push_event(text, "machines_changed", &data));
+    }
+    if !pending.ending.is_empty() {
+        push_ending(house, form, envelope, &pending.ending, out);
+    }
+    if let Some(amount) = pending.available {
+        let data = DevicesAvailable { amount };
+        framed(form, out, |text| envelope.push_event(text, "devices_available", &data));
     }
 }

@@ -17,7 +17,7 @@ use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
 use crate::lab::fact::{Fact, JobId, SessionEnd, SessionKey};
-use crate::lab::view::Query;
+use crate::lab::view::{Query, View};
 use crate::lab::{Lab, Options};
 
 /// How many rows the questions of one message may come to; what asks for more is refused as too large.
@@ -201,6 +201,7 @@ impl Rounds {
         match ask {
             Ask::Query(query) => self.see(query),
             Ask::Command(command) => self.take_command(now, caller, command, done).map(Reply::Done),
+            Ask::Devices(command) => self.take_devices(now, caller, command, done),
         }
     }
 
@@ -216,9 +217,27 @@ impl Rounds {
         done: &mut Done<T>,
     ) -> Result<Vec<Fact>, Fault> {
         let facts = self.lab.decide(now, caller, command).map_err(|refusal| refusal.fault())?;
+        self.take_facts(now, &facts, done);
+        Ok(facts)
+    }
+
+    /// A wish about reservations. Which boards it changed is found before it does: jobs that end may be forgotten at once.
+    fn take_devices<T>(
+        &mut self,
+        now: Moment,
+        caller: &Caller,
+        command: &Command,
+        done: &mut Done<T>,
+    ) -> Result<Reply, Fault> {
+        let facts = self.lab.decide(now, caller, command).map_err(|refusal| refusal.fault())?;
+        let devices = self.lab.devices_in(&facts);
+        self.take_facts(now, &facts, done);
+        Ok(Reply::Seen(View::Changed(devices)))
+    }
+
+    fn take_facts<T>(&mut self, now: Moment, facts: &[Fact], done: &mut Done<T>) {
         facts.iter().for_each(|fact| self.apply(fact.clone(), done));
         self.settle(now, done);
-        Ok(facts)
     }
 
     /// Hardware says things once: whatever it said is remembered until a round with it is kept. Also what the lab
@@ -297,7 +316,9 @@ impl Rounds {
     fn refuse_ask(&self, ask: &Ask) -> Result<Reply, Fault> {
         match ask {
             Ask::Query(query) => self.see(query),
-            Ask::Command(_) => Err(not_kept(&JournalError::Full("tried a moment ago".to_owned()))),
+            Ask::Command(_) | Ask::Devices(_) => {
+                Err(not_kept(&JournalError::Full("tried a moment ago".to_owned())))
+            }
         }
     }
 

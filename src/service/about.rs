@@ -36,7 +36,8 @@ const VERSIONS: &str = concat!(
 );
 
 /// The names of the services, for those who ask about one of them.
-const SERVICE_NAMES: &[&str] = &["about", "machine", "job", "board", "notice", "user", "admin"];
+const SERVICE_NAMES: &[&str] =
+    &["about", "machine", "job", "board", "reservation", "channel", "notice", "user", "admin"];
 
 /// The functions of this service.
 pub static FUNCTIONS: &[Function] = &[

@@ -11,6 +11,7 @@ use super::{Arg, ArgType, Function};
 use crate::error::{Code, Fault};
 use crate::lab::fact::JobId;
 use crate::lab::job::JobState;
+use crate::wire::base64;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -160,6 +161,11 @@ impl<'a> Arguments<'a> {
         self.list(name, |value| u32::try_from(integer(value.get())?).ok())
     }
 
+    /// A list of bytes, each a text in base64.
+    pub fn blobs(&self, name: &str) -> Taken<Vec<Vec<u8>>> {
+        self.list(name, |value| base64::decode(&text(value)?))
+    }
+
     /// Any JSON, as its text.
     pub fn json(&self, name: &str) -> Taken<&'a str> {
         let Some((arg, value)) = self.passed(name) else { return Ok(None) };
@@ -257,7 +263,7 @@ impl<'a> Arguments<'a> {
 
     fn list<T>(&self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Taken<Vec<T>> {
         self.take(name, |kind, value| {
-            let (ArgType::Names(max) | ArgType::Ints(max)) = kind else { return None };
+            let (ArgType::Names(max) | ArgType::Ints(max) | ArgType::Blobs(max)) = kind else { return None };
             let items: Vec<&'a RawValue> = serde_json::from_str(value.get()).ok()?;
             if items.len() > max { None } else { items.into_iter().map(read).collect() }
         })

@@ -5,7 +5,7 @@ use super::plan::{Asker, Heard, Plan};
 use super::shape::{self, seen};
 use super::{Arg, ArgType, Arguments, Function, Outcome};
 use crate::error::{Code, Fault};
-use crate::lab::ask::Ask;
+use crate::lab::ask::{Ask, Reply};
 use crate::lab::board::BoardState;
 use crate::lab::command::{Command, Consult};
 use crate::lab::fact::Mark;
@@ -71,6 +71,8 @@ macro_rules! addressed {
     };
 }
 
+pub(super) use addressed;
+
 /// The functions of this service.
 pub static FUNCTIONS: &[Function] = &[
     Function {
@@ -94,14 +96,22 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "get_board",
         service: "board",
-        doc: "One board with all that is known of it.",
+        doc: "One board with all that is known of it: also what came of the last time its power was \
+             switched, and what its sensors said when they were read last. Of both nothing is known any \
+             more after a restart.",
         args: addressed!(),
-        result: "BOARD",
+        result: "BOARD_WITH_READINGS",
         role: Role::Guest,
         errors: &[Code::BAD_ARGUMENT, Code::MACHINE_UNKNOWN, Code::BOARD_UNKNOWN, Code::TEXT_TOO_LONG],
         example: r#"{"machine": "m", "x": 0, "y": 0, "z": 0}"#,
         plan: |args, _| Ok(Plan::Ask(Ask::Query(Query::Board(address(args)?)))),
-        answer: seen!(View::Board(board) => shape::machine::WholeBoard(board)),
+        answer: |outcome, asker, out| match outcome {
+            Outcome::Reply(Reply::Seen(View::Board(board))) => {
+                let record = asker.door.book.record(&board.machine, &board.name);
+                shape::write(out, &shape::machine::BoardWithReadings { board, record: &record })
+            }
+            _ => Err(shape::unexpected()),
+        },
         null_for: &[],
     },
     Function {
@@ -259,7 +269,7 @@ fn consult(args: &Arguments<'_>, what: Consult) -> Result<Plan, Fault> {
 }
 
 /// The board that a call names in one of the ways.
-fn address(args: &Arguments<'_>) -> Result<BoardAddress, Fault> {
+pub(super) fn address(args: &Arguments<'_>) -> Result<BoardAddress, Fault> {
     let way = args.form(ADDRESSES, |name| args.is_given(name))?;
     let machine = || args.need("machine", Arguments::shared);
     let number = |name| args.need(name, Arguments::u32);
@@ -285,16 +295,7 @@ impl Serialize for Told<'_> {
         match self.0 {
             Heard::Done => serializer.serialize_none(),
             Heard::Said(json) => shape::JsonText(json).serialize(serializer),
-            Heard::Sensors(sensors) => serializer.collect_map(
-                sensors.iter().map(|(name, (value, unit))| (&**name, Measured { value: *value, unit })),
-            ),
+            Heard::Sensors(sensors) => shape::machine::Sensors(sensors).serialize(serializer),
         }
     }
-}
-
-/// What one sensor measured.
-#[derive(Serialize)]
-struct Measured<'a> {
-    value: f64,
-    unit: &'a str,
 }

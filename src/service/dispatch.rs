@@ -86,8 +86,11 @@ fn mentioned(plan: &Plan) -> Option<JobId> {
     match plan {
         Plan::Mention(job)
         | Plan::Wait { job, .. }
+        | Plan::OpenChannel { job, .. }
         | Plan::Ask(Ask::Query(Query::JobState(job) | Query::JobMachine(job)))
-        | Plan::Ask(Ask::Command(Command::PowerJob { job, .. })) => Some(*job),
+        | Plan::Ask(Ask::Command(Command::PowerJob { job, .. } | Command::ExtendJob { job, .. })) => {
+            Some(*job)
+        }
         _ => None,
     }
 }

@@ -7,6 +7,8 @@ use super::{Arg, ArgType, Arguments, Function, Outcome};
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::Command;
+use crate::lab::demand::DEFAULT_KIND;
+use crate::lab::fact::Event;
 use crate::lab::job::{JOB_TEXT_BYTES_MAX, JobSpec, JobState, Want};
 use crate::lab::view::{JobFilter, Query, View};
 use crate::user::Role;
@@ -87,6 +89,13 @@ pub static FUNCTIONS: &[Function] = &[
                 "As what the boards are prepared; null means the machine's own kind.",
             ),
             Arg::with("kind_args", ArgType::Json(JOB_TEXT_BYTES_MAX), "null", "What the kind needs to know."),
+            Arg::with(
+                "boot",
+                ArgType::Bool,
+                "false",
+                "Whether SpiNNaker boards are booted once they are on: the kind 'spinnaker' with \
+                 {\"boot\": true} among its arguments.",
+            ),
             Arg::with(
                 "keepalive",
                 ArgType::Seconds(SECONDS_MAX),
@@ -255,6 +264,49 @@ pub static FUNCTIONS: &[Function] = &[
         null_for: &[],
     },
     Function {
+        name: "extend_job",
+        service: "job",
+        doc: "Lets the lease of a job last so long from now, and answers when it ends then (Unix seconds); it never \
+             ends earlier than before. Below operator not longer than was agreed when the job was created, and \
+             not while a job that was created before it waits for its boards (1017).",
+        args: &[
+            JOB_ID,
+            Arg::with(
+                "lease",
+                ArgType::Seconds(SECONDS_MAX),
+                "null",
+                "So many seconds from now; null means as many as were agreed.",
+            ),
+        ],
+        result: "num",
+        role: Role::User,
+        errors: &[
+            Code::BAD_ARGUMENT,
+            Code::JOB_UNKNOWN,
+            Code::JOB_OVER,
+            Code::JOB_WITHOUT_BOARDS,
+            Code::NOT_AVAILABLE,
+            Code::NOT_KEPT,
+        ],
+        example: r#"{"job_id": 4, "lease": 600.0}"#,
+        plan: |args, _| {
+            let job = args.need("job_id", Arguments::job)?;
+            let lease_ms = args.seconds_ms("lease")?;
+            Ok(Plan::Ask(Ask::Command(Command::ExtendJob { job, lease_ms })))
+        },
+        answer: |outcome, _, out| match outcome {
+            Outcome::Reply(Reply::Done(facts)) => {
+                let until = facts.iter().find_map(|fact| match fact.event {
+                    Event::LeaseExtended { until, .. } => Some(until.unix_s()),
+                    _ => None,
+                });
+                shape::write(out, &until.ok_or_else(shape::unexpected)?)
+            }
+            _ => Err(shape::unexpected()),
+        },
+        null_for: &[],
+    },
+    Function {
         name: "list_jobs",
         service: "job",
         doc: "Jobs, the oldest first: all that live, or those of a state, an owner, a machine. Ended \
@@ -349,6 +401,7 @@ pub static FUNCTIONS: &[Function] = &[
 
 fn plan_create_job(args: &Arguments<'_>, asker: &Asker<'_>) -> Result<Plan, Fault> {
     let machine = args.shared("machine")?;
+    let (kind, kind_args) = kind(args)?;
     let spec = JobSpec {
         owner: args.shared("owner")?.unwrap_or_else(|| asker.caller.user.as_str().into()),
         by: asker.caller.user.as_str().into(),
@@ -361,13 +414,32 @@ fn plan_create_job(args: &Arguments<'_>, asker: &Asker<'_>) -> Result<Plan, Faul
         require_torus: args.bool("require_torus")?.unwrap_or(false),
         keepalive_ms: keepalive_ms(args)?,
         lease_ms: args.seconds_ms("lease")?,
-        kind: args.shared("kind")?,
-        kind_args: args.json("kind_args")?.unwrap_or_default().into(),
+        kind,
+        kind_args,
         priority: args.int("priority")?.and_then(|priority| i32::try_from(priority).ok()).unwrap_or(0),
         note: args.shared("note")?.unwrap_or_default(),
         echo: "".into(),
+        reserved: false,
     };
     Ok(Plan::Ask(Ask::Command(Command::CreateJob(spec))))
+}
+
+/// As what the boards are prepared, and with which arguments. To boot is an argument of one kind.
+fn kind(args: &Arguments<'_>) -> Result<(Option<Arc<str>>, Arc<str>), Fault> {
+    let kind = args.shared("kind")?;
+    let kind_args = args.json("kind_args")?.unwrap_or_default();
+    if !args.bool("boot")?.unwrap_or(false) {
+        return Ok((kind, kind_args.into()));
+    }
+    if let Some(other) = kind.as_deref().filter(|kind| *kind != DEFAULT_KIND) {
+        let what = format!("boot is for boards of the kind '{DEFAULT_KIND}', not '{other}'");
+        return Err(Fault::new(Code::BAD_ARGUMENT, what));
+    }
+    let said = if kind_args.is_empty() { "{}" } else { kind_args };
+    let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(said)
+        .map_err(|_| Fault::new(Code::BAD_ARGUMENT, "with boot, kind_args must be an object"))?;
+    object.insert("boot".to_owned(), true.into());
+    Ok((Some(DEFAULT_KIND.into()), serde_json::Value::Object(object).to_string().into()))
 }
 
 /// How many boards, in the one way in which it was said.

@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file (what a function is, and the list of them all), `plan` (what a call comes to,
 //! and who calls), `arguments` (out of JSON, named and checked), one file for each service (`about`
-//! `machine` `job` `board`
+//! `machine` `job` `board` `reservation` `channel`
 //! `notice` `user` `admin`: the functions themselves), `shape` (answers into JSON), `schema` (the little language that
 //! says how answers look), `dispatch` (one call in, a plan out; what came of it in, bytes out) and
 //! `render` (documents and help made of the list).
@@ -16,6 +16,7 @@ pub mod about;
 pub mod admin;
 pub mod arguments;
 pub mod board;
+pub mod channel;
 pub mod dispatch;
 pub mod job;
 pub mod machine;
@@ -23,6 +24,7 @@ mod nearest;
 pub mod notice;
 pub mod plan;
 pub mod render;
+pub mod reservation;
 pub mod schema;
 pub mod shape;
 pub mod user;
@@ -128,6 +130,8 @@ pub enum ArgType {
     Ints(usize),
     /// Any JSON of at most so many bytes.
     Json(usize),
+    /// A list of at most so many texts that stand for bytes.
+    Blobs(usize),
     /// The number of a job.
     JobId,
     /// The state of a job, by its word or its number.
@@ -152,6 +156,7 @@ impl fmt::Display for ArgType {
             }
             ArgType::Ints(max) => write!(f, "a list of at most {max} integers from 0 to {}", u32::MAX),
             ArgType::Json(max) => write!(f, "any JSON of at most {max} bytes"),
+            ArgType::Blobs(max) => write!(f, "a list of at most {max} strings in base64"),
             ArgType::JobId => f.write_str("the number of a job, an integer of 0 or more"),
             ArgType::JobState => f.write_str(
                 "the state of a job: unknown, queued, power, ready, destroyed, or its number from 0 to 4",
@@ -175,6 +180,16 @@ pub static SERVICES: &[Service] = &[
         functions: job::FUNCTIONS,
     },
     Service { name: "board", doc: "Single boards.", functions: board::FUNCTIONS },
+    Service {
+        name: "reservation",
+        doc: "Boards of pools that are lent at once or not at all, until a time that can be put off.",
+        functions: reservation::FUNCTIONS,
+    },
+    Service {
+        name: "channel",
+        doc: "Datagrams between whoever holds a board and the board, on this connection.",
+        functions: channel::FUNCTIONS,
+    },
     Service { name: "notice", doc: "Being told of changes as they happen.", functions: notice::FUNCTIONS },
     Service { name: "user", doc: "Users and their sessions.", functions: user::FUNCTIONS },
     Service { name: "admin", doc: "Running the server.", functions: admin::FUNCTIONS },

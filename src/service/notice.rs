@@ -23,7 +23,8 @@ pub static FUNCTIONS: &[Function] = &[
         name: "notify_job",
         service: "notice",
         doc: "From now on this connection is told when the job changes: {\"jobs_changed\": [numbers]}, \
-             each job once however often it changed.",
+             each job once however often it changed. When it is a reservation that ends soon, it is told of that \
+             too: {\"reservations_ending\": [{\"job_id\": number, \"serial\": serial, \"ends_at\": time}]}.",
         args: &[JOB_ID],
         result: "null",
         role: Role::Guest,
@@ -75,7 +76,39 @@ pub static FUNCTIONS: &[Function] = &[
         answer: shape::null,
         null_for: &[],
     },
+    Function {
+        name: "notify_devices",
+        service: "notice",
+        doc: "From now on this connection is told how many boards can be reserved when that number has become larger \
+             or smaller: {\"amount\": number}, under the name devices_available. Ask for the number as it is \
+             (available) after this.",
+        args: &[],
+        result: "null",
+        role: Role::Guest,
+        errors: &[],
+        example: "{}",
+        plan: |_, _| Ok(watch_devices(true)),
+        answer: shape::null,
+        null_for: &[],
+    },
+    Function {
+        name: "no_notify_devices",
+        service: "notice",
+        doc: "This connection is no longer told how many boards can be reserved.",
+        args: &[],
+        result: "null",
+        role: Role::Guest,
+        errors: &[],
+        example: "{}",
+        plan: |_, _| Ok(watch_devices(false)),
+        answer: shape::null,
+        null_for: &[],
+    },
 ];
+
+fn watch_devices(on: bool) -> Plan {
+    Plan::Watch(WatchChange { what: Watched::Available, on })
+}
 
 fn watch_job(args: &Arguments<'_>, on: bool) -> Result<Plan, Fault> {
     Ok(Plan::Watch(WatchChange { what: Watched::Job(args.job("job_id")?), on }))

@@ -6,16 +6,19 @@
 use super::Function;
 use crate::clock::Moment;
 use crate::error::Fault;
+use crate::lab::Reach;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command, Consult};
 use crate::lab::fact::{JobId, MachineName};
 use crate::lab::job::JobState;
-use crate::lab::view::{BoardAddress, Query};
+use crate::lab::view::{BoardAddress, BoardName, Query};
 use crate::session::{Session, SessionId};
 use crate::user::password::Password;
 use crate::user::{Phc, Role, UserName};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Who calls, and through which door.
@@ -31,6 +34,8 @@ pub struct Asker<'a> {
     pub opened: Moment,
     /// When it ends if it is not used again; none means never.
     pub expires: Option<Moment>,
+    /// The present.
+    pub now: Moment,
     /// The server as it is at the moment.
     pub door: Door<'a>,
 }
@@ -48,6 +53,8 @@ pub struct Door<'a> {
     pub connections: usize,
     /// What its journal did since it was opened.
     pub journal: JournalCounts,
+    /// What it knows of its boards.
+    pub book: &'a dyn BoardBook,
 }
 
 /// What a journal did.
@@ -102,10 +109,28 @@ pub enum Plan {
     Past(JobId),
     /// Tell this connection of changes, or no longer. -> `Outcome::Nothing`
     Watch(WatchChange),
+    /// Open a channel to a board on this connection. -> `Outcome::Channels` with this one
+    OpenChannel {
+        /// The job that holds the board.
+        job: JobId,
+        /// The board.
+        board: BoardAddress,
+        /// The port of the board.
+        port: u16,
+    },
+    /// Do something with the channels of this connection. -> what each says
+    UseChannel(ChannelUse),
     /// Put a question to a board. -> `Outcome::Heard`
     Consult {
         /// The board.
         address: BoardAddress,
+        /// The question.
+        what: Consult,
+    },
+    /// Put a question to several boards at once, if it may be put to each of them. -> `Outcome::Obeyed`
+    ConsultAll {
+        /// The serials of the boards.
+        serials: Vec<Arc<str>>,
         /// The question.
         what: Consult,
     },
@@ -149,6 +174,88 @@ pub enum Watched {
     Job(Option<JobId>),
     /// A machine.
     Machine(Option<MachineName>),
+    /// How many boards can be reserved.
+    Available,
+}
+
+/// What can be done with channels that are open.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChannelUse {
+    /// Send these, in this order. -> `Outcome::Sent`
+    Send {
+        /// Through which.
+        channel: u64,
+        /// The datagrams.
+        datagrams: Vec<Vec<u8>>,
+    },
+    /// End one. -> `Outcome::Nothing`
+    Close {
+        /// Which.
+        channel: u64,
+    },
+    /// Tell all. -> `Outcome::Channels`
+    List,
+}
+
+/// A channel as callers see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelView {
+    /// Its number on this connection.
+    pub channel: u64,
+    /// The way to the board.
+    pub reach: Reach,
+    /// The board's address, as it was looked up.
+    pub remote: SocketAddr,
+    /// Our own.
+    pub local: SocketAddr,
+    /// Since when it is open.
+    pub opened: Moment,
+    /// Datagrams handed to the network.
+    pub sent: u64,
+    /// Datagrams that came and were kept for the reader.
+    pub received: u64,
+    /// Datagrams that came and were not kept, or not for long enough.
+    pub dropped: u64,
+    /// Datagrams that wait for the reader.
+    pub waiting: usize,
+}
+
+/// What a server knows of its boards beside the lab: no facts, and gone with the server.
+pub trait BoardBook: fmt::Debug + Sync {
+    /// What it knows of a board.
+    fn record(&self, machine: &MachineName, board: &BoardName) -> BoardRecord;
+}
+
+/// What is known of a board beside the lab.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BoardRecord {
+    /// What came of switching it last.
+    pub power: Option<PowerResult>,
+    /// What its sensors said last.
+    pub sensors: Option<SensorReadings>,
+}
+
+/// What came of switching a board.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PowerResult {
+    /// What was to be done.
+    pub action: &'static str,
+    /// When it was heard of.
+    pub at: Moment,
+    /// Why it was not done; none when it was.
+    pub failed: Option<Arc<str>>,
+}
+
+/// Sensors by name: the value, and its unit.
+pub type SensorValues = BTreeMap<Arc<str>, (f64, Arc<str>)>;
+
+/// What the sensors of a board said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SensorReadings {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub values: SensorValues,
 }
 
 /// What a password is for that is being hashed.
@@ -211,8 +318,14 @@ pub enum Outcome {
     Nothing,
     /// The lab's reply.
     Reply(Reply),
+    /// Channels, by their numbers.
+    Channels(Vec<ChannelView>),
+    /// How many datagrams were sent.
+    Sent(usize),
     /// What a board said.
     Heard(Heard),
+    /// Serials of the boards that did as they were told.
+    Obeyed(Vec<Arc<str>>),
     /// Sessions, in the order in which they are listed.
     Sessions(Vec<Arc<Session>>),
     /// What a new configuration changed, a sentence each.

@@ -57,6 +57,24 @@ pub static NAMED: &[Named] = &[
              marked:str|null, reports:int}",
     },
     Named {
+        name: "BOARD_WITH_READINGS",
+        doc: "A board as above, and what is no fact of the lab. power: the last time it was switched: action \
+             is prepare, power_off, clean, test or cycle. sensors: what read_board_sensors answered last. at: \
+             Unix seconds. null: not since the server was started.",
+        shape: "{machine:str, board:BOARDNAME, state:str, since:num, reason:str|null, job_id:int|null, \
+             owner:str|null, physical:[int, int, int]|null, host:str, retest_at:num|null, \
+             marked:str|null, reports:int, power:{action:str, at:num, ok:bool, reason:str|null}|null, \
+             sensors:{at:num, values:{*:{value:num|null, unit:str}}}|null}",
+    },
+    Named {
+        name: "CHANNEL",
+        doc: "A channel to a board. host, port: the board's. local_host, local_port: the address of the \
+             server from which its datagrams come to the board, and where it must send its own. opened: Unix \
+             seconds. sent, received, dropped: datagrams since then. waiting: those not pushed yet.",
+        shape: "{channel:int, job_id:int, machine:str, board:BOARDNAME, host:str, port:int, local_host:str, \
+             local_port:int, opened:num, sent:int, received:int, dropped:int, waiting:int}",
+    },
+    Named {
         name: "MACHINE",
         doc: "A machine. width, height: triads, null of a pool. dead_boards and dead_links are those of \
              the configuration.",
@@ -76,8 +94,14 @@ pub static NAMED: &[Named] = &[
     Named {
         name: "EVENT",
         doc: "What happened to a job.",
-        shape: "\"queued\"|\"granted\"|\"ready\"|\"powering\"|\"requeued\"|\"board_failed\"|\
+        shape: "\"queued\"|\"granted\"|\"ready\"|\"powering\"|\"extended\"|\"requeued\"|\"board_failed\"|\
              \"destroyed\"",
+    },
+    Named {
+        name: "RESERVED",
+        doc: "A board that is reserved: the job it is lent to, and until when (Unix seconds). url: where the \
+             board's agent answers, if it has one.",
+        shape: "{serial:str, job_id:int, owner:str, machine:str, kind:str, url:str|null, ends_at:num}",
     },
     Named {
         name: "JOB",

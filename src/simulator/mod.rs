@@ -3,8 +3,22 @@
 //! `frame` is what the BMPs of a frame know and do: power, FPGAs, LEDs, sensors. `chips` is what the SpiNNaker chips of a
 //! machine do: they wait for a boot image, boot, and then answer as SC&MP does. Both are values without sockets or clocks:
 //! a datagram and the time come in, datagrams go out, so that the firmware's own conversations can be held against them.
+//! `plant` is all frames and chips of several machines, wired; `faults` is what may go wrong with them, as lines of text, and
+//! `network` the bad way there. `serve` puts a plant behind sockets: it alone waits.
 //!
 //! Deliberately not here: what neurons compute. A chip has memory, tags, a router's table and cores with states; nothing runs.
+
+pub mod chips;
+pub mod frame;
+
+pub mod faults;
+pub mod network;
+pub mod plant;
+
+pub mod serve;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddrV4;
 

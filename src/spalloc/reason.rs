@@ -63,6 +63,8 @@ mod tests {
                 ended: None,
             };
             let loan = Loan {
+                extended: None,
+                warned: None,
                 grant: Grant(1),
                 machine: "m".into(),
                 boards: Arc::new([]),

@@ -87,4 +87,4 @@ impl fmt::Display for PacketError {
 impl std::error::Error for PacketError {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

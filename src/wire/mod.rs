@@ -9,6 +9,7 @@
 //! Deliberately not here: sockets, time-outs, sessions, users and what the functions do. Nothing in this room waits.
 
 pub mod answer;
+pub mod base64;
 pub mod call;
 pub mod encode;
 pub mod envelope;

@@ -4,11 +4,11 @@ use berth::allocator::BoardIndex;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
 use berth::clock::Moment;
-use berth::lab::command::{Caller, Command};
+use berth::lab::command::{Caller, Command, Pick, Reservation};
 use berth::lab::fact::{Fact, Grant, JobId, Mark, OrderId, SessionEnd, SessionKey};
-use berth::lab::job::{JobSpec, JobState, Want};
+use berth::lab::job::{JobSpec, JobState, Want, Warning};
 use berth::lab::machine::{MachineSpec, Physical, PlaceRule, Places, Shape, TriadsSpec};
-use berth::lab::view::{BoardAddress, BoardFilter, JobFilter, Query, Whereabouts};
+use berth::lab::view::{BoardAddress, BoardFilter, JobFilter, Query, Reservable, Whereabouts};
 use berth::lab::{Lab, Options};
 use berth::user::{Phc, Role, UserName};
 use proptest::collection::{btree_set, vec};
@@ -122,6 +122,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
     (size, terms, times).prop_map(|((owner, want, machine, tags, kind), terms, times)| JobSpec {
         by: owner.clone(),
         echo: "".into(),
+        reserved: false,
         owner: owner.clone(),
         want,
         machine,
@@ -172,7 +173,16 @@ fn machine() -> impl Strategy<Value = Arc<MachineSpec>> {
         |(name, shape, mut tags, mut kinds, settle_ms, order_ms_max)| {
             tags.insert("default".into());
             kinds.push("spinnaker".into());
-            Arc::new(MachineSpec { name, shape, tags, kinds, settle_ms, order_ms_max })
+            Arc::new(MachineSpec {
+                name,
+                shape,
+                tags,
+                kinds,
+                settle_ms,
+                order_ms_max,
+                agents: false,
+                boots: true,
+            })
         },
     )
 }
@@ -188,6 +198,24 @@ fn answer() -> impl Strategy<Value = Command> {
     )
 }
 
+fn reservation() -> impl Strategy<Value = Reservation> {
+    let pick = prop_oneof![
+        2 => (0u32..4).prop_map(Pick::Any),
+        1 => any::<u32>().prop_map(Pick::Any),
+        2 => vec(text(), 0..4).prop_map(Pick::Serials)
+    ];
+    let kind = prop_oneof![4 => Just(Arc::from("spinnaker")), 1 => text()];
+    let owner = prop_oneof![4 => Just(Arc::from("ada")), 1 => text()];
+    let machine = prop_oneof![2 => Just(None), 1 => option::of(machine_name())];
+    (owner, pick, machine, kind, text()).prop_map(|(owner, pick, machine, kind, kind_args)| Reservation {
+        owner,
+        pick,
+        machine,
+        kind,
+        kind_args,
+    })
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let session = || (0u128..5).prop_map(SessionKey);
     prop_oneof![
@@ -197,6 +225,13 @@ fn command() -> impl Strategy<Value = Command> {
         8 => answer(),
         3 => (job(), any::<bool>()).prop_map(|(job, power)| Command::PowerJob { job, power }),
         2 => (job(), option::of(text())).prop_map(|(job, reason)| Command::DestroyJob { job, reason }),
+        2 => (job(), option::of(time())).prop_map(|(job, lease_ms)| Command::ExtendJob { job, lease_ms }),
+        8 => reservation().prop_map(Command::Reserve),
+        2 => (text(), option::of(vec(text(), 0..4)))
+            .prop_map(|(owner, serials)| Command::ExtendReserved { owner, serials }),
+        2 => (text(), option::of(vec(text(), 0..4)))
+            .prop_map(|(owner, serials)| Command::EndReserved { owner, serials }),
+        1 => vec(text(), 0..4).prop_map(|serials| Command::RenewBoards { serials }),
         2 => (address(), text()).prop_map(|(board, reason)| Command::ReportBoard { board, reason }),
         3 => (address(), select(vec![Mark::Free, Mark::Maintenance, Mark::Dead]), text())
             .prop_map(|(board, mark, reason)| Command::MarkBoard { board, mark, reason }),
@@ -246,6 +281,10 @@ fn query() -> impl Strategy<Value = Query> {
             limit: None
         })),
         job().prop_map(Query::Job),
+        (option::of(machine_name()), option::of(text()), time()).prop_map(|(machine, kind, now)| {
+            Query::Devices(Reservable { machine, kind, now: Moment(now) })
+        }),
+        vec(job(), 0..4).prop_map(Query::Reserved),
         job().prop_map(Query::JobMachine),
         job().prop_map(Query::Explain),
         job().prop_map(Query::JobHistory),
@@ -333,8 +372,9 @@ proptest! {
         trials in vec(trial(), 0..120),
         tight in any::<bool>(),
     ) {
+        let (reservation_ms, warning) = (60_000, Warning { before_ms: 40_000, every_ms: 15_000 });
         let options = match tight {
-            true => Options { retired_jobs_max: 0, jobs_max: 4, users_max: 1, sessions_per_user_max: 1, ..Options::default() },
+            true => Options { retired_jobs_max: 0, jobs_max: 4, users_max: 1, sessions_per_user_max: 1, reservation_ms, warning, ..Options::default() },
             false => Options::default(),
         };
         let (lab, heard) = (Lab::new(options.clone()), Lab::new(options));

@@ -1,6 +1,9 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
 mod bench;
+mod bmp;
+mod bmp_udp;
+mod channel;
 mod cli;
 mod client;
 mod commands;
@@ -13,15 +16,18 @@ mod house;
 mod journal_cli;
 mod life;
 mod program;
+mod reservations;
 mod restart;
 mod run;
 mod scripts;
 mod served;
+mod simulate;
 mod simulator;
 mod socket;
 mod spalloc;
 mod spalloc_line;
 mod tidy;
 mod transcripts;
+mod tunnel;
 mod web;
 mod web_socket;

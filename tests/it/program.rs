@@ -4,7 +4,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_shutdown;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -136,6 +136,12 @@ impl Running {
     /// Waits for a line of its errors with this in it.
     pub fn until_err(&self, part: &str) -> String {
         until(&self.err, part)
+    }
+
+    /// Types a line at it.
+    pub fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
     }
 
     /// Ends its input.

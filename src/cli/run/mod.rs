@@ -13,9 +13,9 @@
 //! Reading order: this file, `loan`, `program` (the child process), `signals`, `substitute` (what the program is told).
 
 mod loan;
-mod program;
+pub(super) mod program;
 pub(super) mod signals;
-mod substitute;
+pub(super) mod substitute;
 
 use super::answers::JobMachine;
 use super::context::{Context, read};

@@ -4,6 +4,7 @@ use super::machine::{Machine, Place, Setup};
 use crate::allocator::{BoardIndex, Torus, Triad};
 use crate::config::key::Value;
 use crate::config::places::RULE_DEFAULT;
+use crate::controller::settings::FRAME_BOARDS_MAX;
 use crate::lab::machine::{Physical, PlaceRule, Places, TriadsSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -85,10 +86,28 @@ fn write_machine(machine: &Machine, name: &str, settle_ms: u64) -> String {
     text += &places(machine);
     text += "# The BMP of each frame.\n";
     text += &format!("bmps = {}\n", list(machine.bmps.iter().map(bmp)));
-    text += "# Simulated: boards obey in the books alone. For real boards write \"bmp\" where this build has it (it uses the hosts\n\
-             # in 'bmps'), or \"command\" with a program of yours below [machine.command].\n\
-             controller = \"simulated\"\n";
+    if !is_whole(machine) {
+        text += "# Not every live board has a place in a frame with a BMP, as \"bmp\" needs: until then boards obey in the books alone.\n\
+                 controller = \"simulated\"\n";
+        return text;
+    }
+    text += "# Boards are switched through the BMPs above, with the times and tries that [machine.bmp] has by default: see the\n\
+             # config.toml that comes with Berth. For a lab in the books alone write \"simulated\".\n\
+             controller = \"bmp\"\n";
     text
+}
+
+/// Whether there is a BMP to switch each board that is alive.
+fn is_whole(machine: &Machine) -> bool {
+    let torus = Torus { width: machine.width, height: machine.height };
+    let alive = (0..torus.board_count()).map(|number| torus.triad(BoardIndex(number)));
+    let reached = |board: &Triad| match machine.places.get(board) {
+        Some([cabinet, frame, number]) => {
+            machine.bmps.contains_key(&[*cabinet, *frame]) && *number < FRAME_BOARDS_MAX
+        }
+        None => false,
+    };
+    alive.filter(|board| !machine.dead_boards.contains(board)).all(|board| reached(&board))
 }
 
 /// Where boards stand and answer: by a rule where they follow one, else by a table.

@@ -197,31 +197,30 @@ fn ledger() -> Vec<(String, Vec<&'static str>)> {
         (
             "shape = \"pool\"\ncount = 1",
             &[
-                "1:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\" and \"command\"",
+                "1:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\", \"command\", \"bmp\"",
             ],
         ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"bmp\"",
-            &[
-                "5:14: machine.controller: \"bmp\" is not in this build yet; it has \"simulated\" and \"command\"",
-            ],
+            &["5:14: machine.controller: \"bmp\" is for machines of triads; a pool has no BMPs"],
         ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"agent\"",
             &[
-                "5:14: machine.controller: \"agent\" is not in this build yet; it has \"simulated\" and \"command\"",
+                "5:14: machine.controller: \"agent\" is not in this build yet; it has \"simulated\", \"command\", \"bmp\"",
             ],
         ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"bmp\"\n[machine.bmp]\nretries = 1",
             &[
-                "5:14: machine.controller: \"bmp\" is not in this build yet; it has \"simulated\" and \"command\"",
+                "5:14: machine.controller: \"bmp\" is for machines of triads; a pool has no BMPs",
+                "7:1: machine.bmp.retries: unknown key; the nearest is 'power_tries'",
             ],
         ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"simulated\"\n[machine.agent]\nx = 1",
             &[
-                "6:10: machine.agent: this controller is not in this build yet; it has \"simulated\" and \"command\"",
+                "6:10: machine.agent: this controller is not in this build yet; it has \"simulated\", \"command\", \"bmp\"",
             ],
         ),
         (

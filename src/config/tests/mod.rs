@@ -8,6 +8,7 @@ use super::machine::MACHINE_PATHS;
 use super::raw::{Body, Lines, Table, parse};
 use super::*;
 use crate::allocator::{BoardIndex, Link, Triad};
+use crate::controller::{BmpSettings, ControllerSettings};
 use crate::lab::machine::{Physical, Shape};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -182,6 +183,73 @@ fn the_shipped_file_is_a_lab_to_play_with() {
     assert_eq!(devices.spec.kinds, ["pulsecount".into(), Arc::<str>::from("variance")]);
 }
 
+/// A machine of two frames, one of which has a BMP.
+const BMPS: &str = "[[machine]]\nname = \"m\"\nshape = \"triads\"\nwidth = 2\nheight = 1\ncontroller = \"bmp\"\n\
+                    boards_per_frame = 3\nbmps = [{ cabinet = 0, frame = 0, host = \"bmp-0\" }]\n";
+
+#[test]
+fn every_live_board_needs_a_bmp_and_each_frame_is_told_once() {
+    let complaint =
+        "8:1: machine.bmps: cabinet 0 frame 1 has no BMP, and the live board [1, 0, 0] stands in it";
+    assert_eq!(lines(&load(BMPS).unwrap_err()), [complaint]);
+    loaded(&format!("{BMPS}dead_boards = [[1, 0, 0], [1, 0, 1], [1, 0, 2]]\n"));
+    let tall =
+        BMPS.replace("boards_per_frame = 3", "boards_per_frame = 30").replace("width = 2", "width = 9");
+    let complaint =
+        "8:1: machine.bmps: the board [8, 0, 0] is number 24 of its frame; a BMP counts from 0 to 23";
+    assert_eq!(lines(&load(&tall).unwrap_err()), [complaint]);
+    let table = "[[machine]]\nname = \"m\"\nshape = \"triads\"\nwidth = 1\nheight = 1\ncontroller = \"bmp\"\n\
+                 bmps = [{ cabinet = 0, frame = 0, host = \"bmp-0\" }]\n\
+                 boards = [{ logical = [0, 0, 0], physical = [0, 0, 0] }]\ndead_boards = [[0, 0, 2]]\n";
+    let complaint = "8:1: machine.boards: the live board [0, 0, 1] has no place, so no BMP can switch it";
+    assert_eq!(lines(&load(table).unwrap_err()), [complaint]);
+}
+
+#[test]
+fn settings_of_bmps_are_read_and_shown_and_warned_of() {
+    let whole = BMPS.replace("boards_per_frame = 3", "boards_per_frame = 6");
+    let settings = |text: &str| match loaded(text).machines[0].controller.clone() {
+        ControllerSettings::Bmp(settings) => settings,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(settings(&whole), BmpSettings::default());
+    let shipped = uncommented();
+    let section = shipped.split("[machine.bmp]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let section = section.replace("boot_image = ", "# ");
+    assert_eq!(settings(&format!("{whole}[machine.bmp]\n{section}\n")), BmpSettings::default());
+    let slow = format!("{whole}order_s_max = 20\n[machine.bmp]\npower_tries = 5\nfpga_s_max = 0.5\n");
+    let read = settings(&slow);
+    assert_eq!((read.power_tries, read.fpga_ms_max, read.order_ms_max), (5, 500, 16_000));
+    let warned = lines(&loaded(&slow).warnings);
+    assert!(warned.iter().any(|warned| warned.contains("four fifths of order_s_max")), "{warned:?}");
+    assert_same(&loaded(&slow), &loaded(&show(&loaded(&slow))));
+}
+
+#[test]
+fn boot_images_are_read_and_held_against_what_a_rom_takes() {
+    let whole = BMPS.replace("boards_per_frame = 3", "boards_per_frame = 6");
+    let text = format!("{whole}[machine.bmp]\nboot_image = \"scamp.boot\"\n");
+    let read = |bytes: Result<usize, &str>| {
+        let bytes = bytes.map(|bytes| vec![1; bytes]).map_err(str::to_owned);
+        let mut config = loaded(&text);
+        config.read_images(&|path, _| {
+            assert_eq!(path.to_str(), Some("scamp.boot"));
+            bytes.clone()
+        })
+    };
+    assert!(loaded(&text).machines[0].spec.boots && !loaded(&whole).machines[0].spec.boots);
+    assert_eq!([read(Ok(512)), read(Ok(32 << 10))], [Ok(()), Ok(())]);
+    let bad = [
+        (Ok(511), "is no boot image: it has 511 bytes, and one has 512 at least"),
+        (Ok((32 << 10) + 1), "is no boot image: a boot ROM takes 32768 bytes at most"),
+        (Err("no such file"), "no such file"),
+    ];
+    for (bytes, why) in bad {
+        let complaint = format!("10:1: machine.bmp.boot_image: scamp.boot: {why}");
+        assert_eq!(lines(&read(bytes).unwrap_err()), [complaint]);
+    }
+}
+
 #[test]
 fn defaults_of_machines_are_those_of_the_shipped_file() {
     let shipped = Config::load(None, &[], &[]).unwrap();
@@ -246,7 +314,7 @@ fn complaints_of_all_parts_come_at_once_in_the_order_of_the_text() {
         "5:8: machine.name: \"m/1\": a name has 1 to 64 letters, digits, '.', '_' and '-'",
         "7:9: machine.count: needs a whole number, not a text",
         "9:12: machine.settle_s: needs a number of seconds, not true or false",
-        "10:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\" and \"command\"",
+        "10:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\", \"command\", \"bmp\"",
         "10:1: machine.height: is missing: how many triads from south to north",
         "13:9: machine.width: 0 is out of range: 1 to 1000",
         "BERTH_LIMITS_JOBS: unknown variable; the nearest is BERTH_LIMITS_JOBS_MAX",

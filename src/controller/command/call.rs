@@ -218,6 +218,7 @@ mod tests {
             machine: "bench".into(),
             action,
             boards,
+            mates: [].into(),
             job: Some(JobId(7)),
         }))
     }

@@ -318,6 +318,7 @@ mod tests {
                 machine: "m".into(),
                 action: Action::Clean,
                 boards,
+                mates: [].into(),
                 job: None,
             });
             self.steps()
@@ -325,8 +326,11 @@ mod tests {
 
         fn ask(&mut self, order: OrderId, board: u32) -> String {
             self.tickets += 1;
-            let at =
-                Consultation { board: BoardRef { machine: "m".into(), board: BoardIndex(board) }, order };
+            let at = Consultation {
+                board: BoardRef { machine: "m".into(), board: BoardIndex(board) },
+                order,
+                held: None,
+            };
             self.lineup.handle_consult(self.tickets, &at, Consult::ReadSensors);
             self.steps()
         }
@@ -455,12 +459,12 @@ mod tests {
                 match step {
                     Move::Order(grant, step, boards) => {
                         let boards = boards.into_iter().map(BoardIndex).collect();
-                        let order = Order { id: id(grant, step), machine: "m".into(), action: Action::Clean, boards, job: None };
+                        let order = Order { id: id(grant, step), machine: "m".into(), action: Action::Clean, boards, mates: [].into(), job: None };
                         stage.lineup.handle_order(order);
                     }
                     Move::Ask(grant, board) => {
                         let board = BoardRef { machine: "m".into(), board: BoardIndex(board) };
-                        let at = Consultation { board, order: id(grant, 0) };
+                        let at = Consultation { board, order: id(grant, 0), held: None };
                         stage.lineup.handle_consult(number as u64, &at, Consult::PowerCycle);
                         open.insert(number as u64);
                     }

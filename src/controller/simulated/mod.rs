@@ -21,6 +21,8 @@ use crate::clock::Moment;
 use crate::lab::command::{Consult, Consultation};
 use crate::lab::effect::{Action, Order};
 use crate::lab::fact::OrderId;
+#[cfg(test)]
+pub(super) use fate::Chance;
 use fate::Fate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

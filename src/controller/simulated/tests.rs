@@ -92,7 +92,8 @@ impl Stage {
             other => panic!("no such action: {other}"),
         };
         let boards = boards.iter().map(|word| board(word)).collect();
-        let order = Order { id: id(number), machine: "m".into(), action, boards, job: None };
+        let order =
+            Order { id: id(number), machine: "m".into(), action, boards, mates: [].into(), job: None };
         self.boards.handle_order(self.now, &order);
     }
 
@@ -108,8 +109,11 @@ impl Stage {
             other => panic!("no such consultation: {other}"),
         };
         self.tickets += 1;
-        let at =
-            Consultation { board: BoardRef { machine: "m".into(), board: board(on) }, order: id(number) };
+        let at = Consultation {
+            board: BoardRef { machine: "m".into(), board: board(on) },
+            order: id(number),
+            held: None,
+        };
         self.boards.handle_consult(self.now, self.tickets, &at, &what);
     }
 

@@ -152,7 +152,7 @@ fn damage_names_the_fact() {
             "checksum does not fit",
         ),
         ("UPDATE fact SET at = at + 1 WHERE seq = 8", "fact 8 ", "checksum does not fit"),
-        ("UPDATE fact SET version = 3 WHERE seq = 8", "fact 8 ", "checksum does not fit"),
+        ("UPDATE fact SET version = version + 1 WHERE seq = 8", "fact 8 ", "checksum does not fit"),
         ("UPDATE fact SET kind = kind || 's' WHERE seq = 20", "fact 20 ", "checksum does not fit"),
         ("UPDATE fact SET sum = sum + 1 WHERE seq = 1", "fact 1 ", "checksum does not fit"),
         ("DELETE FROM fact WHERE seq = 9", "fact 9 ", "it is missing, the next one that is there is 10"),

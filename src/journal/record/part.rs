@@ -336,6 +336,14 @@ pub struct Asked {
     /// Left out when it is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     echo: Option<Text>,
+    /// Left out when it is not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    reserved: bool,
+}
+
+/// Whether a word is left out.
+fn is_false(word: &bool) -> bool {
+    !*word
 }
 
 impl From<&JobSpec> for Asked {
@@ -357,6 +365,7 @@ impl From<&JobSpec> for Asked {
             priority: spec.priority,
             note: (&spec.note).into(),
             echo: Some(&spec.echo).filter(|echo| !echo.is_empty()).map(Text::from),
+            reserved: spec.reserved,
         }
     }
 }
@@ -380,6 +389,7 @@ impl From<Asked> for JobSpec {
             priority: asked.priority,
             note: asked.note.0,
             echo: asked.echo.map_or_else(|| "".into(), |echo| echo.0),
+            reserved: asked.reserved,
         }
     }
 }
@@ -394,6 +404,20 @@ pub struct Made {
     kinds: Vec<Text>,
     settle_ms: u64,
     order_ms_max: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    agents: bool,
+    /// Written only where it is false, which it never was before there was such a thing.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    boots: bool,
+}
+
+/// What `Made::boots` is when nothing is written.
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 /// The two shapes of machines.
@@ -437,6 +461,8 @@ impl From<&MachineSpec> for Made {
             kinds: texts(&spec.kinds),
             settle_ms: spec.settle_ms,
             order_ms_max: spec.order_ms_max,
+            agents: spec.agents,
+            boots: spec.boots,
         }
     }
 }
@@ -455,6 +481,8 @@ impl Made {
             kinds: shared(self.kinds),
             settle_ms: self.settle_ms,
             order_ms_max: self.order_ms_max,
+            agents: self.agents,
+            boots: self.boots,
         })
     }
 }

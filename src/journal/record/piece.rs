@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::lab::board::{BoardState, Note, Trouble};
 use crate::lab::effect::Action;
 use crate::lab::fact::{Grant, JobId, MachineName, OrderId, SessionKey};
-use crate::lab::job::{Job, JobEvent, JobState, Loan};
+use crate::lab::job::{Extension, Job, JobEvent, JobState, Loan};
 use crate::lab::snapshot::{BoardRun, BoardWords, Piece};
 use crate::lab::view::BoardName;
 use crate::lab::{Outstanding, Purpose, SessionRecord, User};
@@ -29,7 +29,7 @@ pub fn body_of(piece: &Piece) -> Written {
         Piece::Counters { last_job, last_grant, accept, reason } => {
             write("counters", 1, &Counters::of(*last_job, *last_grant, *accept, reason))
         }
-        Piece::Machine { spec } => write("machine", 1, &MachineIs { spec: (&**spec).into() }),
+        Piece::Machine { spec } => write("machine", 2, &MachineIs { spec: (&**spec).into() }),
         Piece::Boards(runs) => write("boards", 1, &Boards { runs: runs.iter().map(Run::of).collect() }),
         Piece::Board(words) => write("board", 1, &BoardSaid::of(words)),
         Piece::Wear(boards) => write("wear", 1, &Wear { boards: boards.as_slice().into() }),
@@ -38,7 +38,7 @@ pub fn body_of(piece: &Piece) -> Written {
         Piece::SessionsOver(over) => {
             write("sessions_over", 1, &SessionsOver { sessions: over.iter().map(|key| Key(*key)).collect() })
         }
-        Piece::Job(job) => write("job", 1, &JobIs::of(job)?),
+        Piece::Job(job) => write("job", 2, &JobIs::of(job)?),
         Piece::Retired(jobs) => {
             write("retired", 1, &Retired { jobs: jobs.iter().map(|job| job.0).collect() })
         }
@@ -53,14 +53,15 @@ pub fn body_of(piece: &Piece) -> Written {
 pub fn piece_of(kind: &str, version: u16, body: &str) -> Read<Piece> {
     match (kind, version) {
         ("counters", 1) => Ok(read::<Counters>(body)?.piece()),
-        ("machine", 1) => Ok(Piece::Machine { spec: Arc::new(read::<MachineIs>(body)?.spec.spec()?) }),
+        ("machine", 1 | 2) => Ok(Piece::Machine { spec: Arc::new(read::<MachineIs>(body)?.spec.spec()?) }),
         ("boards", 1) => read::<Boards>(body)?.piece(),
         ("board", 1) => read::<BoardSaid>(body)?.piece(),
         ("wear", 1) => Ok(Piece::Wear(read::<Wear>(body)?.boards.0)),
         ("user", 1) => read::<UserIs>(body)?.piece(),
         ("session", 1) => read::<SessionIs>(body)?.piece(),
         ("sessions_over", 1) => Ok(read::<SessionsOver>(body)?.piece()),
-        ("job", 1) => read::<JobIs>(body)?.piece(),
+        // Version 2 may say that it is a reservation, and what became of its lease.
+        ("job", 1 | 2) => read::<JobIs>(body)?.piece(),
         ("retired", 1) => Ok(read::<Retired>(body)?.piece()),
         ("order", 1) => read::<OrderIs>(body)?.piece(),
         ("cooling", 1) => Ok(read::<Cooling>(body)?.piece()),
@@ -388,6 +389,12 @@ struct LoanIs {
     power: bool,
     was_ready: bool,
     kind: Text,
+    /// When the lease was extended last, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended: Option<(u64, u64)>,
+    /// When the holder was warned last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warned: Option<u64>,
 }
 
 impl LoanIs {
@@ -402,6 +409,8 @@ impl LoanIs {
             power: loan.power,
             was_ready: loan.was_ready,
             kind: (&loan.kind).into(),
+            extended: loan.extended.map(|Extension { at, until }| (at.0, until.0)),
+            warned: loan.warned.map(|at| at.0),
         }
     }
 
@@ -416,6 +425,8 @@ impl LoanIs {
             power: self.power,
             was_ready: self.was_ready,
             kind: self.kind.0,
+            extended: self.extended.map(|(at, until)| Extension { at: Moment(at), until: Moment(until) }),
+            warned: self.warned.map(Moment),
         }
     }
 }
@@ -432,6 +443,8 @@ enum Past {
     Ready(bool),
     /// It asked for power, on or off.
     Powering(bool),
+    /// Its lease was made longer, until then.
+    Extended(u64),
     /// It waits again, and why.
     Requeued(Text),
     /// A board of it failed: the machine, the board, why.
@@ -449,6 +462,7 @@ impl Past {
             }
             JobEvent::Ready { power } => Past::Ready(*power),
             JobEvent::Powering { power } => Past::Powering(*power),
+            JobEvent::Extended { until } => Past::Extended(until.0),
             JobEvent::Requeued(reason) => Past::Requeued(reason.into()),
             JobEvent::BoardFailed { machine, board, reason } => {
                 Past::BoardFailed(machine.into(), board.into(), reason.into())
@@ -466,6 +480,7 @@ impl Past {
             }
             Past::Ready(power) => JobEvent::Ready { power },
             Past::Powering(power) => JobEvent::Powering { power },
+            Past::Extended(until) => JobEvent::Extended { until: Moment(until) },
             Past::Requeued(reason) => JobEvent::Requeued(reason.0),
             Past::BoardFailed(machine, board, reason) => {
                 JobEvent::BoardFailed { machine: machine.0, board: board.into(), reason: reason.0 }

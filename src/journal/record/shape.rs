@@ -184,6 +184,31 @@ impl JobRequeued {
     }
 }
 
+/// A job, and until when its lease lasts.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    job: u64,
+    until: u64,
+}
+
+impl Lease {
+    /// What is kept of the event.
+    pub fn of(job: JobId, until: Moment) -> Lease {
+        Lease { job: job.0, until: until.0 }
+    }
+
+    /// It lasts longer than before.
+    pub fn extended(self) -> Event {
+        Event::LeaseExtended { job: JobId(self.job), until: Moment(self.until) }
+    }
+
+    /// Its holder was told that it ends.
+    pub fn ending(self) -> Event {
+        Event::LeaseEnding { job: JobId(self.job), ends_at: Moment(self.until) }
+    }
+}
+
 /// `Event::JobDestroyed`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -338,6 +363,49 @@ impl BoardQuarantined {
     pub fn event(self) -> Event {
         let board = BoardRef { machine: self.machine.0, board: BoardIndex(self.board) };
         Event::BoardQuarantined { board, reason: self.reason.0, retest_at: self.retest_at.map(Moment) }
+    }
+}
+
+/// `Event::BoardsAnnounced`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardsAnnounced {
+    machine: Text,
+    serials: Vec<Text>,
+}
+
+impl BoardsAnnounced {
+    /// What is kept of the event.
+    pub fn of(machine: &MachineName, serials: &[Arc<str>]) -> BoardsAnnounced {
+        BoardsAnnounced { machine: machine.into(), serials: serials.iter().map(Text::from).collect() }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        let serials = self.serials.into_iter().map(|serial| serial.0).collect();
+        Event::BoardsAnnounced { machine: self.machine.0, serials }
+    }
+}
+
+/// `Event::BoardOffline`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardOffline {
+    machine: Text,
+    board: u32,
+    reason: Text,
+}
+
+impl BoardOffline {
+    /// What is kept of the event.
+    pub fn of(board: &BoardRef, reason: &Arc<str>) -> BoardOffline {
+        BoardOffline { machine: (&board.machine).into(), board: board.board.0, reason: reason.into() }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        let board = BoardRef { machine: self.machine.0, board: BoardIndex(self.board) };
+        Event::BoardOffline { board, reason: self.reason.0 }
     }
 }
 

@@ -50,11 +50,15 @@ variants! {
     JobPowering { job: job(), order: order(), power: any::<bool>() }
     JobRequeued { job: job(), order: option::of(order()), reason: text() }
     JobDestroyed { job: job(), order: option::of(order()), reason: reason() }
+    LeaseExtended { job: job(), until: moment() }
+    LeaseEnding { job: job(), ends_at: moment() }
     OrderAnswered { order: order(), obeyed: boards(), failed: vec((board(), text()), 0..4) }
     OrderOverdue { order: order() }
     BoardsCleaned { order: order(), machine: text(), boards: boards(), free_at: moment() }
     BoardsFreed { machine: text(), boards: boards() }
     BoardQuarantined { board: board_ref(), reason: text(), retest_at: option::of(moment()) }
+    BoardsAnnounced { machine: text(), serials: vec(text(), 0..4).prop_map(Arc::from) }
+    BoardOffline { board: board_ref(), reason: text() }
     BoardTested { board: board_ref(), order: order() }
     BoardReported { board: board_ref(), by: text(), reason: text() }
     BoardMarked { board: board_ref(), mark: mark(), by: text(), reason: text() }
@@ -175,12 +179,13 @@ fn job_spec() -> impl Strategy<Value = JobSpec> {
         priority: any::<i32>(),
     });
     let texts = (text(), option::of(text()), btree_set(text(), 0..4), option::of(text()), text(), text());
-    let asked = (want(), text(), text());
+    let asked = (want(), text(), text(), any::<bool>());
     (asked, limits, texts).prop_map(
-        |((want, by, echo), limits, (owner, machine, tags, kind, kind_args, note))| JobSpec {
+        |((want, by, echo, reserved), limits, (owner, machine, tags, kind, kind_args, note))| JobSpec {
             owner,
             by,
             echo,
+            reserved,
             want,
             machine,
             tags,
@@ -219,6 +224,8 @@ fn machine() -> BoxedStrategy<MachineSpec> {
         kinds: vec(text(), 0..4),
         settle_ms: any::<u64>(),
         order_ms_max: any::<u64>(),
+        agents: any::<bool>(),
+        boots: any::<bool>(),
     })
 }
 
@@ -485,7 +492,7 @@ fn golden_facts() -> Vec<Fact> {
             by: text("op"),
             reason: reason(),
         },
-        Event::BoardSet { board, mark: Mark::Dead, by: text("op"), reason: reason() },
+        Event::BoardSet { board: board.clone(), mark: Mark::Dead, by: text("op"), reason: reason() },
         Event::UserCreated { user: user(), role: Role::Admin, phc: phc() },
         Event::PasswordSet { user: user(), phc: phc() },
         Event::RoleSet { user: user(), role: Role::Operator },
@@ -511,6 +518,12 @@ fn golden_facts() -> Vec<Fact> {
         Event::ServiceSet { accept: false, by: text("op"), reason: text("power work at noon") },
         Event::NumbersSkipped { last_job: JobId(1_000_007), last_grant: Grant(1_000_012) },
         Event::JobQueued { job: JobId(19), spec: Arc::new(golden_job_of_a_door()) },
+        Event::MachineAdded { spec: Arc::new(golden_agents()), position: 3 },
+        Event::BoardsAnnounced { machine: text("burners"), serials: [text("b-0"), text("b.1")].into() },
+        Event::BoardOffline { board, reason: text("worker w fell silent") },
+        Event::JobQueued { job: JobId(20), spec: Arc::new(golden_reservation()) },
+        Event::LeaseExtended { job: JobId(20), until: Moment(1_790_003_600_000) },
+        Event::LeaseEnding { job: JobId(20), ends_at: Moment(1_790_003_600_000) },
     ];
     events.into_iter().zip(1_790_000_000_123..).map(|(event, at)| Fact { at: Moment(at), event }).collect()
 }
@@ -519,6 +532,14 @@ fn golden_facts() -> Vec<Fact> {
 fn golden_job_of_a_door() -> JobSpec {
     let echo = r#"{"args":[3],"kwargs":{"tags":null}}"#.into();
     JobSpec { by: "/spalloc".into(), echo, ..JobSpec::new("somebody else", Want::Boards(3)) }
+}
+
+/// A board of a pool that was reserved.
+fn golden_reservation() -> JobSpec {
+    let want = Want::Serials(vec!["devices-0".into()]);
+    let (tags, kind) = (BTreeSet::new(), Some("variance".into()));
+    let (keepalive_ms, lease_ms) = (None, Some(3_600_000));
+    JobSpec { tags, kind, keepalive_ms, lease_ms, reserved: true, ..JobSpec::new("ada", want) }
 }
 
 /// A torus with everything a torus can have, its boards placed by a table.
@@ -540,6 +561,8 @@ fn golden_torus() -> MachineSpec {
         kinds: vec!["spinnaker".into(), "plain".into()],
         settle_ms: 30_000,
         order_ms_max: 60_000,
+        agents: false,
+        boots: true,
     }
 }
 
@@ -562,6 +585,16 @@ fn golden_rule() -> MachineSpec {
 fn golden_pool() -> MachineSpec {
     let serials = vec!["devices-0".into(), "E46\u{b5}".into()];
     MachineSpec { name: "devices".into(), shape: Shape::Pool { serials }, ..golden_torus() }
+}
+
+/// A pool whose boards come with agents.
+fn golden_agents() -> MachineSpec {
+    MachineSpec {
+        name: "burners".into(),
+        shape: Shape::Pool { serials: vec![] },
+        agents: true,
+        ..golden_torus()
+    }
 }
 
 /// A job with everything that can be asked for.

@@ -8,6 +8,9 @@ use crate::lab::job::JobEvent;
 use crate::lab::{Lab, Purpose};
 use std::sync::Arc;
 
+/// Who says that a board is offline; no user's name can be like it.
+const AGENT: &str = "/agent";
+
 impl Lab {
     pub(super) fn cool_boards(
         &mut self,
@@ -63,6 +66,7 @@ impl Lab {
         let strikes = before.as_ref().map_or(0, |trouble| trouble.strikes + 1);
         let holder = self.job_of_grant.get(&machine.grant(at.board)).copied();
         let trouble = Trouble { reason: reason.clone(), retest_at, strikes, testing: None };
+        machine.set_note(at.board, None);
         machine.set_aside(at.board, BoardState::Quarantined, Some(trouble), now);
         machine.forget_reports(at.board);
         before.into_iter().for_each(|before| self.forget_trouble(at, &before));
@@ -75,6 +79,39 @@ impl Lab {
             let (machine, reason) = (at.machine.clone(), reason.clone());
             job.remember(now, JobEvent::BoardFailed { machine, board, reason });
         }
+    }
+
+    /// An agent brought boards that nobody knew.
+    pub(super) fn join_boards(&mut self, machine: &MachineName, serials: &[Arc<str>], now: Moment) {
+        let Some(number) = self.machine_number(machine) else { return };
+        self.machines[number].announce(serials, now);
+        self.refit();
+    }
+
+    /// A board went with its agent: out of the order it was in, out of the cool-down, out of use.
+    pub(super) fn take_offline(&mut self, at: &BoardRef, reason: &Arc<str>, now: Moment) {
+        let Some(number) = self.machine_number(&at.machine) else { return };
+        if let Some(trouble) = self.machines[number].board(at.board).trouble.cloned() {
+            self.forget_trouble(at, &trouble);
+        }
+        self.drop_from_orders(at);
+        self.drop_from_cooling(at);
+        let machine = &mut self.machines[number];
+        machine.set_aside(at.board, BoardState::Offline, None, now);
+        let note = Note { mark: Mark::Free, by: AGENT.into(), reason: reason.clone() };
+        machine.set_note(at.board, Some(note));
+        self.condemn(number, &[at.board]);
+        self.queue.reconsider(number);
+    }
+
+    /// A board does not cool down any more.
+    fn drop_from_cooling(&mut self, at: &BoardRef) {
+        self.due.cooled.retain(|_, (machine, boards)| {
+            if *machine == at.machine {
+                boards.retain(|board| *board != at.board);
+            }
+            !boards.is_empty()
+        });
     }
 
     pub(super) fn test_board(&mut self, at: &BoardRef, order: OrderId, now: Moment) {

@@ -18,6 +18,7 @@ impl Lab {
         self.live.insert(id);
         *self.jobs_in_state.entry(JobState::Queued).or_default() += 1;
         *self.live_of_account.entry(spec.account()).or_default() += 1;
+        self.count_reservation(id, spec);
         self.enter_queue(id, spec);
     }
 
@@ -57,10 +58,11 @@ impl Lab {
             power: true,
             was_ready: false,
             kind: job.spec.kind.clone().or(own_kind).unwrap_or_else(|| DEFAULT_KIND.into()),
+            extended: None,
+            warned: None,
         });
         job.remember(at, JobEvent::Granted { grant, machine: machine.clone(), boards: boards.len() });
-        let lease_ends_at = job.lease_ends_at();
-        self.due.leases.extend(lease_ends_at.map(|ends_at| (ends_at, id)));
+        self.schedule_lease(id);
         self.queue.leave(place);
         self.queue.granted(place, number, boards);
         self.open_switch(id, true, at);
@@ -117,8 +119,9 @@ impl Lab {
         job.reason = Some(reason.clone());
         job.ended = Some(at);
         job.remember(at, JobEvent::Destroyed(reason.clone()));
-        let account = job.spec.account();
+        let (account, owner) = (job.spec.account(), job.spec.owner.clone());
         self.lost.remove(&id);
+        self.discount_reservation(id, &owner);
         self.retire(id, &account);
     }
 
@@ -148,11 +151,9 @@ impl Lab {
 
     /// Takes the boards of a job back; the order, where there is one, cleans them.
     fn return_boards(&mut self, id: JobId, order: Option<OrderId>, at: Moment) {
+        self.unschedule_lease(id);
         let Some(job) = self.jobs.get(&id) else { return };
         let Some(loan) = job.live_loan() else { return };
-        if let Some(ends_at) = job.lease_ends_at() {
-            self.due.leases.remove(&(ends_at, id));
-        }
         self.job_of_grant.remove(&loan.grant);
         let (machine, boards) = (loan.machine.clone(), self.lent_boards(job).collect::<Arc<[_]>>());
         let Some((next, _)) = self.next_step(id) else { return };

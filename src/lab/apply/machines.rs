@@ -37,7 +37,7 @@ impl Lab {
     }
 
     /// The machines changed: who fits where is found anew.
-    fn refit(&mut self) {
+    pub(super) fn refit(&mut self) {
         self.lost = self.queue.refit(&self.machines).into_iter().collect();
         self.condemn_all();
     }

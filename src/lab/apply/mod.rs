@@ -1,10 +1,11 @@
 //! Facts into truth. The only writer, and the same at replay; it decides nothing.
 //!
-//! Here is who writes what; the files beside have one kind of thing each: `machines`, `jobs` and their loans, `orders`
-//! to hardware, `boards` on their way, `users` with their sessions.
+//! Here is who writes what; the files beside have one kind of thing each: `machines`, `jobs` and their loans, `leases`,
+//! `orders` to hardware, `boards` on their way, `users` with their sessions.
 
 mod boards;
 mod jobs;
+mod leases;
 mod machines;
 mod orders;
 mod users;
@@ -29,6 +30,8 @@ impl Lab {
             Event::JobPowering { job, power, .. } => self.switch_job(*job, *power, at),
             Event::JobRequeued { job, order, reason } => self.requeue_job(*job, *order, reason, at),
             Event::JobDestroyed { job, order, reason } => self.end_job(*job, *order, reason, at),
+            Event::LeaseExtended { job, until } => self.extend_lease(*job, *until, at),
+            Event::LeaseEnding { job, .. } => self.note_warning(*job, at),
             Event::OrderAnswered { order, obeyed, failed } => self.take_answer(*order, obeyed, failed),
             Event::OrderOverdue { order } => self.give_up_order(*order),
             Event::BoardsCleaned { order, machine, boards, free_at } => {
@@ -41,6 +44,8 @@ impl Lab {
             Event::BoardQuarantined { board, reason, retest_at } => {
                 self.quarantine(board, reason, *retest_at, at)
             }
+            Event::BoardsAnnounced { machine, serials } => self.join_boards(machine, serials, at),
+            Event::BoardOffline { board, reason } => self.take_offline(board, reason, at),
             Event::BoardTested { board, order } => self.test_board(board, *order, at),
             Event::BoardReported { board, by, reason } => self.report(board, by, reason),
             Event::BoardMarked { board, mark, by, reason } => self.mark(board, *mark, by, reason),

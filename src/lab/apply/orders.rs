@@ -99,6 +99,24 @@ impl Lab {
         self.troubled.insert(id);
     }
 
+    /// Nothing is expected of a board any more that was to be cleaned.
+    pub(super) fn drop_from_orders(&mut self, at: &BoardRef) {
+        let Some(grant) = self.machine(&at.machine).map(|machine| machine.grant(at.board)) else { return };
+        let of_grant = OrderId { grant, step: 0 }..=OrderId { grant, step: u32::MAX };
+        let has =
+            |open: &Outstanding| open.machine == at.machine && open.boards.binary_search(&at.board).is_ok();
+        let Some((id, open)) = self.orders.range_mut(of_grant).find(|(_, open)| has(open)) else { return };
+        let id = *id;
+        open.answered.insert(at.board);
+        open.failed.remove(&at.board);
+        if open.failed.is_empty() {
+            self.troubled.remove(&id);
+            if open.answered.len() == open.boards.len() {
+                self.close_order(id);
+            }
+        }
+    }
+
     /// A failed board was set aside: it leaves the order it failed, which is closed when nothing is open in it.
     pub(super) fn drop_failed(&mut self, at: &BoardRef) {
         let found = self.troubled.iter().copied().find(|id| {

@@ -16,14 +16,14 @@ use std::sync::Arc;
 impl Lab {
     pub(super) fn create_job(&self, caller: &Caller, spec: &JobSpec) -> Decision {
         let spec = asked_by(caller, spec);
-        self.check_request(caller, &spec)?;
+        self.check_request(caller, &spec, 1)?;
         self.check_possible(&spec)?;
         Ok(vec![self.queued(spec)])
     }
 
     pub(super) fn create_job_anyway(&self, caller: &Caller, spec: &JobSpec) -> Decision {
         let spec = asked_by(caller, spec);
-        self.check_request(caller, &spec)?;
+        self.check_request(caller, &spec, 1)?;
         let possible = self.check_possible(&spec);
         let mut events = vec![self.queued(spec)];
         if let Err(refusal) = possible {
@@ -37,18 +37,18 @@ impl Lab {
         Event::JobQueued { job: self.next_job(), spec: Arc::new(spec) }
     }
 
-    fn next_job(&self) -> JobId {
+    pub(in crate::lab) fn next_job(&self) -> JobId {
         JobId(self.last_job.0 + 1)
     }
 
-    /// Whether the caller may ask for this at all.
-    fn check_request(&self, caller: &Caller, spec: &JobSpec) -> Result<(), Refusal> {
+    /// Whether the caller may ask for so many jobs like this at all.
+    pub(super) fn check_request(&self, caller: &Caller, spec: &JobSpec, jobs: usize) -> Result<(), Refusal> {
         require(caller, Role::User, "only a user may create jobs; this caller is a guest")?;
         if !self.service.accept {
             return Err(Refusal::Draining(self.service.reason.clone()));
         }
         self.check_spec(caller, spec)?;
-        self.check_job_counts(caller, spec)
+        self.check_job_counts(caller, spec, jobs)
     }
 
     fn check_spec(&self, caller: &Caller, spec: &JobSpec) -> Result<(), Refusal> {
@@ -60,7 +60,12 @@ impl Lab {
             return Err(Refusal::NeedsRole("only an operator may create jobs for somebody else"));
         }
         let max = self.options.keepalive_ms_max;
-        if max > 0 && caller.role < Role::Operator && spec.keepalive_ms.is_none_or(|ms| ms > max) {
+        // A reservation has no keepalive; its lease ends it.
+        if max > 0
+            && !spec.reserved
+            && caller.role < Role::Operator
+            && spec.keepalive_ms.is_none_or(|ms| ms > max)
+        {
             return Err(Refusal::Keepalive { max_s: max / 1000 });
         }
         if !spec.min_ratio.is_finite() || spec.min_ratio < 0.0 {
@@ -69,12 +74,12 @@ impl Lab {
         Ok(())
     }
 
-    fn check_job_counts(&self, caller: &Caller, spec: &JobSpec) -> Result<(), Refusal> {
-        if self.jobs.len() - self.retired.len() >= self.options.jobs_max {
+    fn check_job_counts(&self, caller: &Caller, spec: &JobSpec, jobs: usize) -> Result<(), Refusal> {
+        if self.jobs.len() - self.retired.len() + jobs > self.options.jobs_max {
             return Err(Refusal::TooManyJobs(self.options.jobs_max));
         }
         let own = self.live_of_account.get(&spec.account()).copied().unwrap_or(0);
-        if caller.role < Role::Operator && own >= self.options.jobs_per_owner_max {
+        if caller.role < Role::Operator && own + jobs > self.options.jobs_per_owner_max {
             return Err(Refusal::TooManyOwnJobs(self.options.jobs_per_owner_max));
         }
         Ok(())
@@ -137,7 +142,7 @@ impl Lab {
 }
 
 /// The request as it is kept: it says who asked.
-fn asked_by(caller: &Caller, spec: &JobSpec) -> JobSpec {
+pub(super) fn asked_by(caller: &Caller, spec: &JobSpec) -> JobSpec {
     let by = match *spec.owner == *caller.user.as_str() {
         true => spec.owner.clone(),
         false => caller.user.as_str().into(),

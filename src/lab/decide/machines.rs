@@ -15,6 +15,8 @@ impl Lab {
     /// What must happen for the machines to be these, in this order.
     pub(super) fn configure(&self, caller: &Caller, specs: &[Arc<MachineSpec>]) -> Decision {
         require(caller, Role::Admin, "only the server itself configures the lab")?;
+        let specs: Vec<_> = specs.iter().map(|spec| self.as_announced(spec)).collect();
+        let specs = specs.as_slice();
         let names: BTreeSet<_> = specs.iter().map(|spec| &spec.name).collect();
         let fault = specs.iter().find_map(|spec| spec.fault());
         let fault =
@@ -42,6 +44,11 @@ impl Lab {
             order.insert(position, spec.clone());
         }
         Ok(events)
+    }
+
+    /// A machine as configured, with the boards that its agents added since.
+    fn as_announced(&self, spec: &Arc<MachineSpec>) -> Arc<MachineSpec> {
+        self.machine(&spec.name).map_or_else(|| spec.clone(), |known| spec.with_announced(&known.spec))
     }
 
     /// A machine goes: its jobs end first, with that reason.

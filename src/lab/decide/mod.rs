@@ -1,16 +1,20 @@
 //! Wishes into facts, or a refusal. Nothing here writes.
 //!
 //! Here is who decides what, and what all share: who may, and which board is meant. The files beside have one kind of
-//! wish each: `jobs`, `boards` (with what hardware answers), `machines`, `users` with their sessions and the service.
+//! wish each: `jobs`, `leases`, `reservations`, `boards` (with what hardware answers), `agents` that come and go, `machines`,
+//! `users` with their sessions and the service.
 
+mod agents;
 mod boards;
 mod jobs;
+mod leases;
 mod machines;
+mod reservations;
 mod users;
 
 use super::Lab;
 use super::board::BoardState;
-use super::command::{Caller, Command, Consultation};
+use super::command::{Caller, Command, Consultation, Held};
 use super::fact::{BoardRef, Event, Fact, JobId, MachineName, OrderId};
 use super::job::{JOB_TEXT_BYTES_MAX, Job, JobState};
 use super::machine::Machine;
@@ -20,6 +24,9 @@ use crate::allocator::BoardIndex;
 use crate::allocator::torus::Triad;
 use crate::clock::Moment;
 use crate::user::Role;
+
+/// Who may say what hardware does.
+const SERVER_ONLY: &str = "only the server itself speaks for hardware";
 
 /// What a wish comes to.
 type Decision = Result<Vec<Event>, Refusal>;
@@ -33,6 +40,13 @@ impl Lab {
             Command::CreateJobAnyway(spec) => self.create_job_anyway(caller, spec),
             Command::PowerJob { job, power } => self.power_job(caller, *job, *power),
             Command::DestroyJob { job, reason } => self.destroy_job(caller, *job, reason),
+            Command::ExtendJob { job, lease_ms } => self.extend_job(now, caller, *job, *lease_ms),
+            Command::Reserve(reservation) => self.reserve(now, caller, reservation),
+            Command::ExtendReserved { owner, serials } => {
+                self.extend_reserved(now, caller, owner, serials.as_deref())
+            }
+            Command::EndReserved { owner, serials } => self.end_reserved(caller, owner, serials.as_deref()),
+            Command::RenewBoards { serials } => self.renew_boards(now, caller, serials),
             Command::ReportBoard { board, reason } => self.report_board(caller, board, reason),
             Command::MarkBoard { board, mark, reason } => self.mark_board(caller, board, *mark, reason),
             Command::RetestBoard { board } => self.retest_board(caller, board),
@@ -45,8 +59,20 @@ impl Lab {
             }
             Command::EndSession { session, why } => self.end_session(caller, *session, *why),
             Command::SetService { accept, reason } => self.set_service(caller, *accept, reason),
+            Command::AnnounceBoards { machine, serials } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.announce_boards(now, machine, serials)
+            }
+            Command::LoseBoards { machine, boards, reason } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.lose_boards(machine, boards, reason)
+            }
+            Command::BreakBoards { machine, boards, reason } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.break_boards(now, machine, boards, reason)
+            }
             Command::AnswerOrder { order, obeyed, failed } => {
-                require(caller, Role::Admin, "only the server itself speaks for hardware")?;
+                require(caller, Role::Admin, SERVER_ONLY)?;
                 Ok(self.answer_order(now, *order, obeyed, failed))
             }
         }?;
@@ -70,7 +96,12 @@ impl Lab {
             .and_then(|job| job.loan.as_ref())
             .map_or(u32::MAX, |loan| loan.next_step.saturating_sub(1));
         let board = BoardRef { machine: machine.spec.name.clone(), board };
-        Ok(Consultation { board, order: OrderId { grant, step } })
+        let held = holder.and_then(|job| {
+            let loan = job.loan.as_ref()?;
+            let (kind, args) = (loan.kind.clone(), job.spec.kind_args.clone());
+            Some(Held { boards: loan.boards.clone(), kind, args })
+        });
+        Ok(Consultation { board, order: OrderId { grant, step }, held })
     }
 
     /// Whether a caller may give a sign of life for a job.

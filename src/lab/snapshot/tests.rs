@@ -105,6 +105,8 @@ fn torus() -> MachineSpec {
         kinds: vec!["spinnaker".into()],
         settle_ms: 30_000,
         order_ms_max: 60_000,
+        agents: false,
+        boots: true,
     }
 }
 

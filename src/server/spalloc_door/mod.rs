@@ -1,7 +1,6 @@
-//! The door for clients of spalloc: `connection` is the socket and its times, `talk` what lines come to, `bucket` how fast
+//! The door for clients of spalloc: `connection` is the socket and its times, `talk` what lines come to, `server::bucket` how fast
 //! they may come, `lists` what many ask for all the time, rendered once.
 
-mod bucket;
 mod connection;
 mod lists;
 mod talk;

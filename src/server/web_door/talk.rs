@@ -156,8 +156,9 @@ impl Talk {
     fn push_notices(&mut self) {
         let silent = self.saying.is_none() && self.unsaid.is_empty();
         if self.notices_due && silent && self.manner == Manner::Lasting {
-            self.notices_due = false;
-            self.tell(|conversation, out| conversation.push_notices(out));
+            let mut more = false;
+            self.tell(|conversation, out| more = conversation.push_notices(out));
+            self.notices_due = more;
         }
     }
 

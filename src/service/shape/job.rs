@@ -226,6 +226,7 @@ impl Serialize for Past<'_> {
             JobEvent::Ready { power } | JobEvent::Powering { power } => {
                 map.serialize_entry("power", power)?
             }
+            JobEvent::Extended { until } => map.serialize_entry("until", &until.unix_s())?,
             JobEvent::Requeued(reason) => map.serialize_entry("reason", &**reason)?,
             JobEvent::BoardFailed { machine, board, reason } => {
                 map.serialize_entry("machine", &**machine)?;
@@ -250,6 +251,7 @@ fn word(event: &JobEvent) -> &'static str {
         JobEvent::Granted { .. } => "granted",
         JobEvent::Ready { .. } => "ready",
         JobEvent::Powering { .. } => "powering",
+        JobEvent::Extended { .. } => "extended",
         JobEvent::Requeued(_) => "requeued",
         JobEvent::BoardFailed { .. } => "board_failed",
         JobEvent::Destroyed(_) => "destroyed",
@@ -268,6 +270,7 @@ impl fmt::Display for Sentence<'_> {
             JobEvent::Granted { machine, boards, .. } => write!(f, "granted {boards} boards of '{machine}'"),
             JobEvent::Ready { power } => write!(f, "ready, boards {}", on(*power)),
             JobEvent::Powering { power } => write!(f, "switching its boards {}", on(*power)),
+            JobEvent::Extended { until } => write!(f, "its lease lasts until {until}"),
             JobEvent::Requeued(reason) => write!(f, "waits again: {reason}"),
             JobEvent::BoardFailed { machine, board, reason } => {
                 write!(f, "{} {reason}", board.text_in(machine))

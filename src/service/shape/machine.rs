@@ -5,8 +5,10 @@ use crate::clock::Moment;
 use crate::lab::fact::Mark;
 use crate::lab::machine::{MachineSpec, Shape, TriadsSpec};
 use crate::lab::view::{BoardView, MachineView, WhereView};
+use crate::service::plan::{BoardRecord, PowerResult, SensorReadings, SensorValues};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::sync::Arc;
 
 /// A machine, with all its boards or without.
 pub struct Machine<'a> {
@@ -64,20 +66,93 @@ pub struct WholeBoard<'a>(pub &'a BoardView);
 
 impl Serialize for WholeBoard<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let board = self.0;
         let mut map = serializer.serialize_map(Some(12))?;
-        map.serialize_entry("machine", &*board.machine)?;
-        map.serialize_entry("board", &Board(&board.name))?;
-        map.serialize_entry("state", board.state.word())?;
-        map.serialize_entry("since", &board.since.unix_s())?;
-        map.serialize_entry("reason", &board.reason.as_deref())?;
-        map.serialize_entry("job_id", &board.holder.as_ref().map(|(job, _)| job.0))?;
-        map.serialize_entry("owner", &board.holder.as_ref().map(|(_, owner)| &**owner))?;
-        map.serialize_entry("physical", &board.physical.map(place))?;
-        map.serialize_entry("host", &*board.host)?;
-        map.serialize_entry("retest_at", &board.retest_at.map(Moment::unix_s))?;
-        map.serialize_entry("marked", &board.marked.map(mark))?;
-        map.serialize_entry("reports", &board.reports)?;
+        push_board(&mut map, self.0)?;
+        map.end()
+    }
+}
+
+/// The entries of a board.
+fn push_board<M: SerializeMap>(map: &mut M, board: &BoardView) -> Result<(), M::Error> {
+    map.serialize_entry("machine", &*board.machine)?;
+    map.serialize_entry("board", &Board(&board.name))?;
+    map.serialize_entry("state", board.state.word())?;
+    map.serialize_entry("since", &board.since.unix_s())?;
+    map.serialize_entry("reason", &board.reason.as_deref())?;
+    map.serialize_entry("job_id", &board.holder.as_ref().map(|(job, _)| job.0))?;
+    map.serialize_entry("owner", &board.holder.as_ref().map(|(_, owner)| &**owner))?;
+    map.serialize_entry("physical", &board.physical.map(place))?;
+    map.serialize_entry("host", &*board.host)?;
+    map.serialize_entry("retest_at", &board.retest_at.map(Moment::unix_s))?;
+    map.serialize_entry("marked", &board.marked.map(mark))?;
+    map.serialize_entry("reports", &board.reports)
+}
+
+/// A board with what is known of it beside the lab.
+pub struct BoardWithReadings<'a> {
+    /// The board.
+    pub board: &'a BoardView,
+    /// The rest.
+    pub record: &'a BoardRecord,
+}
+
+impl Serialize for BoardWithReadings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(14))?;
+        push_board(&mut map, self.board)?;
+        map.serialize_entry("power", &self.record.power.as_ref().map(Power))?;
+        map.serialize_entry("sensors", &self.record.sensors.as_ref().map(Readings))?;
+        map.end()
+    }
+}
+
+/// What came of switching a board.
+struct Power<'a>(&'a PowerResult);
+
+impl Serialize for Power<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("action", self.0.action)?;
+        map.serialize_entry("at", &self.0.at.unix_s())?;
+        map.serialize_entry("ok", &self.0.failed.is_none())?;
+        map.serialize_entry("reason", &self.0.failed.as_deref())?;
+        map.end()
+    }
+}
+
+/// What the sensors of a board said, and when.
+struct Readings<'a>(&'a SensorReadings);
+
+impl Serialize for Readings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("at", &self.0.at.unix_s())?;
+        map.serialize_entry("values", &Sensors(&self.0.values))?;
+        map.end()
+    }
+}
+
+/// What sensors measured, by their names.
+pub struct Sensors<'a>(pub &'a SensorValues);
+
+impl Serialize for Sensors<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let measured = |value: &f64, unit: &'_ Arc<str>| Measured { value: *value, unit: unit.clone() };
+        serializer.collect_map(self.0.iter().map(|(name, (value, unit))| (&**name, measured(value, unit))))
+    }
+}
+
+/// What one sensor measured.
+struct Measured {
+    value: f64,
+    unit: Arc<str>,
+}
+
+impl Serialize for Measured {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("value", &self.value)?;
+        map.serialize_entry("unit", &*self.unit)?;
         map.end()
     }
 }

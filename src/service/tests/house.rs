@@ -5,11 +5,13 @@ use crate::clock::Moment;
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command, Consult};
-use crate::lab::fact::{Fact, OrderId, SessionEnd, SessionKey};
+use crate::lab::fact::{Fact, JobId, MachineName, OrderId, SessionEnd, SessionKey};
 use crate::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
-use crate::lab::view::Query;
-use crate::lab::{Lab, Options};
-use crate::service::plan::{Heard, JournalCounts};
+use crate::lab::view::{BoardAddress, BoardName, Query, View};
+use crate::lab::{Lab, Options, Reach};
+use crate::service::plan::{
+    BoardBook, BoardRecord, ChannelUse, ChannelView, Heard, JournalCounts, PowerResult, SensorReadings,
+};
 use crate::service::{Asker, Door, Outcome, Plan, Planned, dispatch, plan, write_answer};
 use crate::session::{Session, SessionId};
 use crate::user::{Phc, Role, UserName};
@@ -155,6 +157,7 @@ impl House {
             session: SessionId::from_bits(bits),
             client: "test",
             opened: Moment(1_000_000),
+            now: self.now,
             expires: (role != Role::Admin).then_some(Moment(4_600_000)),
             door: Door {
                 name: "berth",
@@ -162,6 +165,7 @@ impl House {
                 listen: listen(),
                 connections: 3,
                 journal: JournalCounts { appends: 5, facts: 9, syncs: 6, snapshots: 1, expired: 2 },
+                book: &Switched,
             },
         }
     }
@@ -194,6 +198,12 @@ impl House {
             Plan::Ready(bytes) => Outcome::Ready(bytes),
             Plan::Ask(Ask::Query(query)) => self.look(&query)?,
             Plan::Ask(Ask::Command(command)) => Outcome::Reply(Reply::Done(self.carry(caller, &command)?)),
+            Plan::Ask(Ask::Devices(command)) => {
+                let facts = self.lab.decide(self.now, caller, &command).map_err(|refusal| refusal.fault())?;
+                let devices = self.lab.devices_in(&facts);
+                self.carry(caller, &command)?;
+                Outcome::Reply(Reply::Seen(View::Changed(devices)))
+            }
             Plan::AskThenSee(command, query) => {
                 self.carry(caller, &command)?;
                 self.look(&query)?
@@ -205,9 +215,24 @@ impl House {
             Plan::Wait { job, .. } => self.look(&Query::Job(job))?,
             Plan::Past(job) => self.look(&Query::JobHistory(job))?,
             Plan::Watch(_) => Outcome::Nothing,
+            Plan::OpenChannel { job, board, port } => {
+                let reach = self.lab.reach(caller, job, &board).map_err(|refusal| refusal.fault())?;
+                Outcome::Channels(vec![channel(1, reach, port)])
+            }
+            Plan::UseChannel(ChannelUse::List) => Outcome::Channels(vec![self.open_channel()]),
+            Plan::UseChannel(ChannelUse::Send { channel: 1, datagrams }) => Outcome::Sent(datagrams.len()),
+            Plan::UseChannel(ChannelUse::Close { channel: 1 }) => Outcome::Nothing,
+            Plan::UseChannel(_) => return Err(Fault::new(Code::CHANNEL_UNKNOWN, "no such channel")),
             Plan::Consult { address, what } => {
                 self.lab.consult(caller, &address).map_err(|refusal| refusal.fault())?;
                 Outcome::Heard(heard(what))
+            }
+            Plan::ConsultAll { serials, .. } => {
+                for serial in &serials {
+                    let address = BoardAddress::Serial { machine: None, serial: serial.clone() };
+                    self.lab.consult(caller, &address).map_err(|refusal| refusal.fault())?;
+                }
+                Outcome::Obeyed(serials)
             }
             Plan::Hash { then, .. } => {
                 Outcome::Reply(Reply::Done(self.carry(caller, &then.command(Phc::dummy()))?))
@@ -231,8 +256,44 @@ impl House {
         })
     }
 
+    /// Channel 1 of everybody.
+    fn open_channel(&self) -> ChannelView {
+        let board = BoardAddress::Triad { machine: "m".into(), x: 0, y: 0, z: 0 };
+        channel(1, self.lab.reach(&Caller::server(), JobId(1), &board).unwrap(), 17_893)
+    }
+
     fn look(&self, query: &Query) -> Result<Outcome, Fault> {
         self.lab.see(query).map(|view| Outcome::Reply(Reply::Seen(view))).map_err(|refusal| refusal.fault())
+    }
+}
+
+fn channel(id: u64, reach: Reach, port: u16) -> ChannelView {
+    ChannelView {
+        channel: id,
+        reach,
+        remote: ([10, 11, 0, 1], port).into(),
+        local: ([10, 11, 0, 254], 40_000).into(),
+        opened: Moment(1_000_000),
+        sent: 3,
+        received: 2,
+        dropped: 1,
+        waiting: 0,
+    }
+}
+
+/// Knows of boards with x 0 that they were switched, and what their sensors said.
+#[derive(Debug)]
+struct Switched;
+
+impl BoardBook for Switched {
+    fn record(&self, _: &MachineName, board: &BoardName) -> BoardRecord {
+        if !matches!(board, BoardName::Triad(Triad { x: 0, .. })) {
+            return BoardRecord::default();
+        }
+        let Heard::Sensors(values) = heard(Consult::ReadSensors) else { unreachable!() };
+        let power = PowerResult { action: "prepare", at: Moment(999_000), failed: Some("it smokes".into()) };
+        let sensors = SensorReadings { at: Moment(999_500), values };
+        BoardRecord { power: Some(power), sensors: Some(sensors) }
     }
 }
 
@@ -269,7 +330,16 @@ fn pool() -> MachineSpec {
 fn machine(name: &str, shape: Shape, kinds: &[&str]) -> MachineSpec {
     let kinds = kinds.iter().map(|kind| Arc::from(*kind)).collect();
     let tags = ["default".into(), "lab".into()].into();
-    MachineSpec { name: name.into(), shape, tags, kinds, settle_ms: 0, order_ms_max: 10_000 }
+    MachineSpec {
+        name: name.into(),
+        shape,
+        tags,
+        kinds,
+        settle_ms: 0,
+        order_ms_max: 10_000,
+        agents: false,
+        boots: true,
+    }
 }
 
 /// Where the doors of the house are.

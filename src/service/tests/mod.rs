@@ -5,6 +5,7 @@ mod answers;
 mod conform;
 mod house;
 mod random;
+mod reservation;
 mod table;
 
 use super::arguments::ARGS_MAX;

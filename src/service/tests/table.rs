@@ -22,33 +22,33 @@ struct Row {
 }
 
 /// Calls of one function.
-struct Rows {
+pub struct Rows {
     name: &'static str,
     rows: Vec<Row>,
 }
 
 impl Rows {
-    fn of(name: &'static str) -> Rows {
+    pub fn of(name: &'static str) -> Rows {
         Rows { name, rows: Vec::new() }
     }
 
-    fn row(mut self, who: &'static str, args: &str, refused: Option<Code>, house: fn() -> House) -> Rows {
+    pub fn row(mut self, who: &'static str, args: &str, refused: Option<Code>, house: fn() -> House) -> Rows {
         self.rows.push(Row { name: self.name, who, args: args.to_owned(), refused, house });
         self
     }
 
     /// These are answered.
-    fn good(self, who: &'static str, calls: &[&str]) -> Rows {
+    pub fn good(self, who: &'static str, calls: &[&str]) -> Rows {
         calls.iter().fold(self, |rows, args| rows.row(who, args, None, House::new))
     }
 
     /// These are refused.
-    fn bad(self, who: &'static str, code: Code, calls: &[&str]) -> Rows {
+    pub fn bad(self, who: &'static str, code: Code, calls: &[&str]) -> Rows {
         calls.iter().fold(self, |rows, args| rows.row(who, args, Some(code), House::new))
     }
 
     /// This one is refused in a lab like that.
-    fn bad_in(self, house: fn() -> House, who: &'static str, code: Code, args: &str) -> Rows {
+    pub fn bad_in(self, house: fn() -> House, who: &'static str, code: Code, args: &str) -> Rows {
         self.row(who, args, Some(code), house)
     }
 }
@@ -65,6 +65,13 @@ const FROM_ELSEWHERE: &[Code] = &[
     Code::TOO_MANY_WAITS,
     Code::HISTORY_BUSY,
     Code::BAD_CONFIG,
+    Code::SESSION_EXPIRED,
+    Code::PORT_REFUSED,
+    Code::TOO_MANY_CHANNELS,
+    Code::TOO_MANY_CHANNELS_IN_ALL,
+    Code::DATAGRAM_TOO_LARGE,
+    Code::TOO_MANY_DATAGRAMS,
+    Code::DATAGRAM_RATE,
 ];
 
 fn draining() -> House {
@@ -86,7 +93,7 @@ fn impatient() -> House {
 }
 
 /// A text that is longer than any text may be.
-fn long(before: &str, bytes: usize, after: &str) -> String {
+pub fn long(before: &str, bytes: usize, after: &str) -> String {
     format!("{before}{}{after}", "x".repeat(bytes))
 }
 
@@ -221,6 +228,8 @@ fn create_job() -> Vec<Rows> {
             r#"{"x": 1, "y": 0, "z": 1, "keepalive": 0.001}"#,
             r#"{"serials": ["devices-2"], "args": [], "kind": "variance", "kind_args": [1, {"a": "b"}]}"#,
             r#"{"owner": "ada", "tags": []}"#,
+            r#"{"boot": true, "kind": "spinnaker", "kind_args": {"x": 1}}"#,
+            r#"{"boot": false, "kind": null, "kind_args": null}"#,
         ])
         .good("op", &[r#"{"owner": "ada", "priority": 5}"#])
         .bad("guest", C::NOT_PERMITTED, &["{}"])
@@ -261,6 +270,9 @@ fn create_job() -> Vec<Rows> {
             r#"{"note": 5}"#,
             r#"{"note": "\ud800"}"#,
             r#"{"kind": ""}"#,
+            r#"{"boot": 1}"#,
+            r#"{"boot": true, "kind": "variance"}"#,
+            r#"{"boot": true, "kind_args": [1]}"#,
         ])
         .bad("ada", C::MACHINE_UNKNOWN, &[r#"{"machine": "M"}"#])
         .bad("ada", C::IMPOSSIBLE, &[r#"{"boards": 0}"#, r#"{"boards": 100}"#, r#"{"width": 5, "height": 1}"#, r#"{"tags": ["none"]}"#])
@@ -510,7 +522,16 @@ fn notice() -> Vec<Rows> {
             .bad("guest", C::TEXT_TOO_LONG, &[&long(r#"{"machine": ""#, 257, r#""}"#)])
             .bad("guest", C::INVALID_MESSAGE, &[r#"{"name": "m"}"#])
     };
-    vec![job("notify_job"), job("no_notify_job"), machine("notify_machine"), machine("no_notify_machine")]
+    let devices =
+        |name| Rows::of(name).good("guest", &["{}"]).bad("guest", C::INVALID_MESSAGE, &[r#"{"amount": 1}"#]);
+    vec![
+        job("notify_job"),
+        job("no_notify_job"),
+        machine("notify_machine"),
+        machine("no_notify_machine"),
+        devices("notify_devices"),
+        devices("no_notify_devices"),
+    ]
 }
 
 fn users() -> Vec<Rows> {
@@ -672,6 +693,85 @@ fn admin() -> Vec<Rows> {
     ]
 }
 
+fn channel() -> Vec<Rows> {
+    use Code as C;
+    let at = |job: &str, board: &str| format!(r#"{{"job_id": {job}, {board}, "port": 17893}}"#);
+    let first = r#""machine": "m", "x": 0, "y": 0, "z": 0"#;
+    vec![
+        Rows::of("open_channel")
+            .good(
+                "ada",
+                &[&at("1", first), &at("1", r#""machine": "m", "cabinet": 0, "frame": 0, "board": 0"#)],
+            )
+            .good("op", &[&at("1", first)])
+            .bad("bob", C::NOT_PERMITTED, &[&at("1", first)])
+            .bad("guest", C::NOT_PERMITTED, &[&at("1", first)])
+            .bad("ada", C::JOB_UNKNOWN, &[&at("99", first)])
+            .bad("ada", C::JOB_OVER, &[&at("3", first)])
+            .bad("ada", C::JOB_WITHOUT_BOARDS, &[&at("2", first)])
+            .bad("bob", C::JOB_NOT_READY, &[&at("4", r#""serial": "devices-1""#)])
+            .bad("ada", C::BOARD_NOT_HELD, &[&at("1", r#""machine": "m", "x": 1, "y": 0, "z": 0"#)])
+            .bad("ada", C::BOARD_UNKNOWN, &[&at("1", r#""machine": "m", "x": 9, "y": 0, "z": 0"#)])
+            .bad("ada", C::MACHINE_UNKNOWN, &[&at("1", r#""machine": "n", "x": 0, "y": 0, "z": 0"#)])
+            .bad_in(
+                || {
+                    let mut house = House::new();
+                    house.obey();
+                    house
+                },
+                "bob",
+                C::BOARD_UNREACHABLE,
+                &at("4", r#""serial": "devices-1""#),
+            )
+            .bad(
+                "ada",
+                C::BAD_ARGUMENT,
+                &[
+                    r#"{"job_id": 1, "machine": "m", "x": 0, "y": 0, "z": 0, "port": 0}"#,
+                    r#"{"job_id": 1, "machine": "m", "x": 0, "y": 0, "z": 0, "port": 65536}"#,
+                    r#"{"job_id": 1, "machine": "m", "port": 17893}"#,
+                ],
+            )
+            .bad(
+                "ada",
+                C::INVALID_MESSAGE,
+                &[r#"{"job_id": 1, "serial": "s"}"#, r#"{"serial": "s", "port": 1}"#],
+            )
+            .bad("ada", C::TEXT_TOO_LONG, &[&long(r#"{"job_id": 1, "port": 1, "serial": ""#, 257, r#""}"#)]),
+        Rows::of("send_datagrams")
+            .good(
+                "ada",
+                &[
+                    r#"{"channel": 1, "datagrams": []}"#,
+                    r#"{"channel": 1, "datagrams": ["", "Zm9v", "AAAHcQ=="]}"#,
+                ],
+            )
+            .bad("guest", C::NOT_PERMITTED, &[r#"{"channel": 1, "datagrams": []}"#])
+            .bad("ada", C::CHANNEL_UNKNOWN, &[r#"{"channel": 2, "datagrams": []}"#])
+            .bad(
+                "ada",
+                C::BAD_ARGUMENT,
+                &[
+                    r#"{"channel": 1, "datagrams": ["Zm9"]}"#,
+                    r#"{"channel": 1, "datagrams": [7]}"#,
+                    r#"{"channel": 1, "datagrams": "Zm9v"}"#,
+                    r#"{"channel": -1, "datagrams": []}"#,
+                ],
+            )
+            .bad("ada", C::INVALID_MESSAGE, &[r#"{"channel": 1}"#, r#"{"datagrams": []}"#]),
+        Rows::of("close_channel")
+            .good("ada", &[r#"{"channel": 1}"#])
+            .bad("ada", C::CHANNEL_UNKNOWN, &[r#"{"channel": 2}"#])
+            .bad("ada", C::BAD_ARGUMENT, &[r#"{"channel": "1"}"#])
+            .bad("ada", C::INVALID_MESSAGE, &["{}"]),
+        Rows::of("list_channels").good("guest", &["{}"]).bad(
+            "guest",
+            C::INVALID_MESSAGE,
+            &[r#"{"job_id": 1}"#],
+        ),
+    ]
+}
+
 fn rows() -> Vec<Row> {
     let services = [
         about(),
@@ -680,6 +780,8 @@ fn rows() -> Vec<Row> {
         job_changes(),
         job_questions(),
         board(),
+        super::reservation::rows(),
+        channel(),
         notice(),
         users(),
         admin(),

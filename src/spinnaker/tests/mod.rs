@@ -2,4 +2,4 @@
 
 mod document;
 mod properties;
-mod vectors;
+pub(crate) mod vectors;

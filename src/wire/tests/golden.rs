@@ -145,6 +145,35 @@ fn messages() -> Vec<(&'static str, &'static str, &'static str, String)> {
             }),
         ),
         (
+            "event",
+            "datagrams",
+            "server: what boards said through two channels of this connection; before the second's one was dropped",
+            message(SESSION, "berth", None, |envelope, out| {
+                let data = raw(
+                    r#"{"datagrams":[{"channel":1,"data":["AAAHcQ==","AAAHcg=="]},{"channel":2,"data":["Zm9v"],"dropped":1}]}"#,
+                );
+                envelope.push_event(out, "datagrams", data);
+            }),
+        ),
+        (
+            "event",
+            "channel_closed",
+            "server: a channel ended by itself",
+            message(SESSION, "berth", None, |envelope, out| {
+                let data = raw(r#"{"channel":1,"reason":"job 7 is over: ended by ada"}"#);
+                envelope.push_event(out, "channel_closed", data);
+            }),
+        ),
+        (
+            "call",
+            "send_datagrams",
+            "client: two datagrams through a channel",
+            message(SESSION, "my-client", Some("4"), |envelope, out| {
+                let calls = r#"[{"fname":"send_datagrams","channel":1,"datagrams":["AAAHcQ==","AAAHcg=="]}]"#;
+                envelope.push_data(out, raw(calls));
+            }),
+        ),
+        (
             "command",
             "requestauth",
             "client: send the greeting again",
@@ -221,6 +250,12 @@ fn the_page_shows_golden_messages() {
     for text in texts {
         assert!(golden.iter().any(|(.., known)| known == text), "{text}");
     }
+    let channels = std::fs::read_to_string(path("protocol-spec/channels.md")).unwrap();
+    let shown: Vec<&str> = channels.lines().filter(|line| line.starts_with("{\"session\":\"")).collect();
+    assert_eq!(shown.len(), 2);
+    for text in shown {
+        assert!(golden.iter().any(|(.., known)| known == text), "{text}");
+    }
     let frames: Vec<String> = golden.iter().map(|(.., text)| hex(&frame(text.as_bytes()))).collect();
     let shown: Vec<&str> =
         blocks.iter().map(|block| block.trim()).filter(|block| block.starts_with("1f8b")).collect();
@@ -253,6 +288,11 @@ fn check(id: &str, body: &[u8]) {
         "marker_in_checksum" => assert_eq!(body.last(), Some(&b' ')),
         "not_ascii" => assert_eq!(heard().name, "caf\u{e9} \u{1f600}"),
         "event" => assert_eq!(heard().event.unwrap(), "jobs_changed"),
+        "datagrams" | "channel_closed" => assert_eq!(heard().event.unwrap(), id),
+        "send_datagrams" => {
+            let calls = call::parse(sent().data, 1).unwrap();
+            assert_eq!(calls[0].argument("datagrams").unwrap().get(), r#"["AAAHcQ==","AAAHcg=="]"#);
+        }
         "requestauth" | "logout" | "serverquit" => {
             assert!(matches!(sent().kind(), Data::Command(command) if command.word() == id));
         }

@@ -276,6 +276,8 @@ fn pool(name: &str, boards: u32) -> Arc<MachineSpec> {
         kinds: vec!["spinnaker".into()],
         settle_ms: 500,
         order_ms_max: 10_000,
+        agents: false,
+        boots: true,
     })
 }
 

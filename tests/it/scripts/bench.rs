@@ -3,14 +3,15 @@
 //!
 //! After each line the lab comes to rest and must not contradict itself. The lines:
 //!
-//! - `machine`, `pool`, `remove`, `arrange`: how the lab is configured from now on; `options`: its limits.
+//! - `machine`, `pool`, `agents`, `remove`, `arrange`: how the lab is configured from now on; `options`: its limits.
+//! - `announce POOL SERIALS`, `lose POOL BOARDS`, `break POOL BOARDS`: agents come with boards, are gone, or say they are broken.
 //! - `NAME> ...`: what a person wishes (see `words`).
 //! - `power J`, `clean J`, `test BOARD`, `order N.M`, followed by `ok [BOARDS]` and `fail BOARD WHY`: what hardware
 //!   says to the last order of that kind; `obedient` lets it do all it is told, at once, from now on.
 //! - `note J`: a sign of life; `wait 61s`: time passes, deadline by deadline.
 //! - `restart`: all facts into a new lab, which must answer every question as the old one does, and so must one made
 //!   of its pieces; `restart 90s` when the server was away so long.
-//! - `list`, `ended`, `job J`, `explain J`, `history J`, `boards`, `status`, `users`: questions.
+//! - `list`, `ended`, `job J`, `explain J`, `history J`, `boards`, `available`, `devices`, `status`, `users`: questions.
 
 use super::telling::{self, START};
 use super::words::{self, Options, number};
@@ -21,7 +22,7 @@ use berth::lab::effect::{Action, Effect, Order};
 use berth::lab::fact::{Fact, JobId, OrderId};
 use berth::lab::job::JobState;
 use berth::lab::machine::MachineSpec;
-use berth::lab::view::{BoardFilter, JobFilter, Query};
+use berth::lab::view::{BoardFilter, JobFilter, Query, Reservable};
 use berth::lab::{self, Lab};
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl Bench {
 
     fn play_stage(&mut self, words: &[&str]) {
         match words {
-            [kind @ ("machine" | "pool"), name, size, rest @ ..] => {
+            [kind @ ("machine" | "pool" | "agents"), name, size, rest @ ..] => {
                 let spec = Arc::new(words::machine(kind, name, size, rest));
                 match self.machines.iter_mut().find(|known| known.name == spec.name) {
                     Some(known) => *known = spec,
@@ -92,6 +93,22 @@ impl Bench {
             ["arrange", names @ ..] => {
                 self.machines.sort_by_key(|spec| names.iter().position(|name| *spec.name == **name));
                 self.configure();
+            }
+            ["announce", machine, serials @ ..] => {
+                let serials = serials.iter().copied().map(Arc::from).collect();
+                let machine = (*machine).into();
+                self.wish(&Caller::server(), &Command::AnnounceBoards { machine, serials });
+            }
+            [verb @ ("lose" | "break"), machine, boards @ ..] => {
+                let spec = telling::spec_of(&self.lab, machine);
+                let index = |text: &&str| spec.as_ref().map(|spec| words::board_index(spec, text));
+                let boards = boards.iter().filter_map(index).collect();
+                let (machine, reason) = ((*machine).into(), "its worker is silent".into());
+                let command = match *verb {
+                    "lose" => Command::LoseBoards { machine, boards, reason },
+                    _ => Command::BreakBoards { machine, boards, reason: "it has no serial port".into() },
+                };
+                self.wish(&Caller::server(), &command);
             }
             ["options", rest @ ..] => self.set_options(rest),
             ["obedient"] => self.obedient = Some(0),
@@ -169,6 +186,9 @@ impl Bench {
         options.retest_after_ms = said.ms("retest").unwrap_or(options.retest_after_ms);
         options.reports_to_quarantine = said.number("reports").unwrap_or(options.reports_to_quarantine);
         options.restart_grace_ms = said.ms("grace").unwrap_or(options.restart_grace_ms);
+        options.reservation_ms = said.ms("span").unwrap_or(options.reservation_ms);
+        options.warning.before_ms = said.ms("warn").unwrap_or(options.warning.before_ms);
+        options.warning.every_ms = said.ms("every").unwrap_or(options.warning.every_ms);
         said.end();
         self.lab.set_options(options.clone());
     }
@@ -248,6 +268,13 @@ impl Bench {
         }
     }
 
+    fn reservable(&self, words: &[&str]) -> Reservable {
+        let mut said = Options::of(words);
+        let (machine, kind) = (said.take("machine").map(Arc::from), said.take("kind").map(Arc::from));
+        said.end();
+        Reservable { machine, kind, now: self.now }
+    }
+
     fn ask(&mut self, question: &[&str]) {
         let query = match question {
             ["list"] => Query::Jobs(JobFilter::default()),
@@ -255,11 +282,19 @@ impl Bench {
             ["job", job] => Query::Job(JobId(number(job))),
             ["explain", job] => Query::Explain(JobId(number(job))),
             ["history", job] => Query::JobHistory(JobId(number(job))),
+            ["available", rest @ ..] => Query::Available(self.reservable(rest)),
+            ["devices", rest @ ..] => Query::Devices(self.reservable(rest)),
             ["boards"] => Query::Boards(BoardFilter::default()),
             ["status"] => Query::Status,
             ["users"] => Query::Users,
             other => panic!("not understood: {other:?}"),
         };
+        // Who only reads sees a lab that made no pass over its queue, and sees the same.
+        if let Query::Available(_) | Query::Devices(_) = query {
+            let mut told = Lab::new(self.options.clone());
+            self.kept.iter().for_each(|fact| told.apply(fact));
+            assert_eq!(format!("{:?}", told.see(&query)), format!("{:?}", self.lab.see(&query)));
+        }
         match self.lab.see(&query) {
             Ok(view) => self.said.extend(telling::view(&view)),
             Err(refusal) => self.said.push(telling::refusal(&refusal)),

@@ -65,6 +65,8 @@ pub fn fact(lab: &Lab, fact: &Fact) -> String {
         Event::JobReady { job, power, .. } => format!("job {job} ready, {}", on_off(*power)),
         Event::JobPowering { job, power, .. } => format!("job {job} powering {}", on_off(*power)),
         Event::JobRequeued { job, reason, .. } => format!("job {job} waits again: {reason}"),
+        Event::LeaseExtended { job, until } => format!("lease of job {job} lasts until {}", time(*until)),
+        Event::LeaseEnding { job, ends_at } => format!("lease of job {job} ends soon, at {}", time(*ends_at)),
         Event::JobDestroyed { job, reason, .. } => format!("job {job} destroyed: {reason}"),
         _ => board_fact(lab, fact),
     }
@@ -97,6 +99,8 @@ fn board_fact(lab: &Lab, fact: &Fact) -> String {
             let retest = retest_at.map_or("no retest".to_owned(), |at| format!("retest at {}", time(at)));
             format!("{} quarantined: {reason}; {retest}", board(lab, at))
         }
+        Event::BoardsAnnounced { machine, serials } => format!("{machine} has {} now", serials.join(" ")),
+        Event::BoardOffline { board: at, reason } => format!("{} offline: {reason}", board(lab, at)),
         Event::BoardTested { board: at, .. } => format!("{} being tested", board(lab, at)),
         Event::BoardReported { board: at, by, reason } => {
             format!("{} reported by {by}: {reason}", board(lab, at))
@@ -156,6 +160,8 @@ pub fn view(view: &View) -> Vec<String> {
             .iter()
             .map(|user| format!("{} {} with {} sessions", user.name, user.role, user.sessions))
             .collect(),
+        View::Available(count) => vec![format!("{count} available")],
+        View::Devices(serials) => vec![format!("available: {}", serials.join(" "))],
         View::Status(status) => {
             let jobs = status.jobs.iter().map(|(state, count)| format!("{count} {}", state.word()));
             let boards = status.boards.iter().filter(|(_, count)| **count > 0);

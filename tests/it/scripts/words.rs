@@ -3,7 +3,7 @@
 use berth::allocator::BoardIndex;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
-use berth::lab::command::{Caller, Command};
+use berth::lab::command::{Caller, Command, Pick, Reservation};
 use berth::lab::fact::{JobId, Mark, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, Want};
 use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
@@ -20,7 +20,10 @@ pub fn caller(name: &str) -> Caller {
         "guest" => Role::Guest,
         _ => Role::User,
     };
-    Caller { user: user_name(name), role }
+    match name.strip_prefix('/') {
+        Some(door) => Caller { user: UserName::door(door), role },
+        None => Caller { user: user_name(name), role },
+    }
 }
 
 /// The name of a user.
@@ -90,7 +93,7 @@ fn triad(text: &str) -> Triad {
     Triad::new(x, y, z)
 }
 
-/// `machine NAME 4x2 ...` or `pool NAME 8 ...`.
+/// `machine NAME 4x2 ...`, `pool NAME 8 ...`, or `agents NAME 8 ...` for a pool whose boards come with agents.
 pub fn machine(kind: &str, name: &str, size: &str, words: &[&str]) -> MachineSpec {
     let mut options = Options::of(words);
     let shape = match kind {
@@ -107,6 +110,8 @@ pub fn machine(kind: &str, name: &str, size: &str, words: &[&str]) -> MachineSpe
         kinds,
         settle_ms: options.ms("settle").unwrap_or(0),
         order_ms_max: options.ms("order").unwrap_or(20_000),
+        agents: kind == "agents",
+        boots: options.take("boots") != Some("no"),
     };
     options.end();
     spec
@@ -243,9 +248,43 @@ pub fn wish(who: &str, words: &[&str]) -> Command {
             };
             Command::MarkBoard { board: address(board), mark, reason: long_text(&reason.join(" ")) }
         }
+        ["extend_job", job, rest @ ..] => {
+            let lease_ms = rest.first().map(|time| ms(time));
+            Command::ExtendJob { job: JobId(number(job)), lease_ms }
+        }
+        ["reserve", rest @ ..] => Command::Reserve(reservation(who, rest)),
+        [verb @ ("extend" | "release"), rest @ ..] => {
+            let mut options = Options::of(rest);
+            let owner = options.take("owner").unwrap_or(who).into();
+            let serials = options.take("serials").map(list);
+            options.end();
+            match *verb {
+                "extend" => Command::ExtendReserved { owner, serials },
+                _ => Command::EndReserved { owner, serials },
+            }
+        }
+        ["renew", serials] => Command::RenewBoards { serials: list(serials) },
         ["retest", board] => Command::RetestBoard { board: address(board) },
         _ => office(words),
     }
+}
+
+/// `reserve amount=2 kind=burn ...` or `reserve serials=a,b ...`
+fn reservation(who: &str, words: &[&str]) -> Reservation {
+    let mut options = Options::of(words);
+    let pick = match options.take("serials") {
+        Some(serials) => Pick::Serials(list(serials)),
+        None => Pick::Any(options.number("amount").unwrap_or(1)),
+    };
+    let reservation = Reservation {
+        owner: options.take("owner").map_or_else(|| who.into(), long_text),
+        pick,
+        machine: options.take("machine").map(Arc::from),
+        kind: options.take("kind").map_or_else(|| "spinnaker".into(), long_text),
+        kind_args: options.take("args").map_or_else(|| "".into(), long_text),
+    };
+    options.end();
+    reservation
 }
 
 /// What a person wishes of users, sessions and the service.

@@ -6,7 +6,7 @@ use berth::clock::Moment;
 use berth::lab::board::BoardState;
 use berth::lab::fact::{BoardRef, Event, Fact, Grant, JobId, MachineName, Mark, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, JobState, Reason};
-use berth::lab::machine::MachineSpec;
+use berth::lab::machine::{MachineSpec, Shape};
 use berth::lab::view::{BoardFilter, Query, View};
 use berth::lab::{Lab, Options};
 use berth::session::EXPIRED_AGAIN_MS;
@@ -35,6 +35,10 @@ pub struct Job {
     seen: Moment,
     /// Its lease is not over before this, because the server was not there.
     grace: Option<Moment>,
+    /// When its lease was extended last, and until when.
+    extended: Option<(Moment, Moment)>,
+    /// When its holder was warned last since.
+    warned: Option<Moment>,
 }
 
 /// A session as the facts tell it.
@@ -50,7 +54,21 @@ impl Job {
     /// When its present loan is over.
     pub fn lease_ends_at(&self) -> Option<Moment> {
         let agreed = self.granted.plus_ms(self.spec.lease_ms?);
+        let agreed = self.extended.map_or(agreed, |(_, until)| until);
         Some(self.grace.map_or(agreed, |grace| grace.max(agreed)))
+    }
+
+    /// When its holder has to be warned next, once that is due.
+    fn warns_at(&self, options: &Options) -> Option<Moment> {
+        let ends_at = self.lease_ends_at().filter(|_| self.spec.reserved && self.holds())?;
+        let begun = self.extended.map_or(self.granted, |(at, _)| at);
+        let half_ms = ends_at.ms_since(begun) / 2;
+        let not_before = match self.warned {
+            Some(warned) => warned.plus_ms(options.warning.every_ms),
+            None => begun.plus_ms(half_ms.min(options.warning.every_ms)),
+        };
+        let soon = ends_at.0 - options.warning.before_ms.min(ends_at.0);
+        Some(not_before.max(Moment(soon))).filter(|at| *at < ends_at)
     }
 
     /// Whether it holds boards.
@@ -109,11 +127,12 @@ impl Default for Grant0 {
 impl Machine {
     fn new(spec: &Arc<MachineSpec>) -> Machine {
         let order_ms_max = spec.order_ms_max;
+        let with_agents = (0..spec.board_count()).filter(|_| spec.agents).map(BoardIndex);
         Machine {
             dead: spec_dead(spec),
             spec: spec.clone(),
             dead_by_word: BTreeSet::new(),
-            out: BTreeMap::new(),
+            out: with_agents.map(|board| (board, None)).collect(),
             lent: BTreeMap::new(),
             returning: BTreeMap::new(),
             marks: BTreeMap::new(),
@@ -214,7 +233,9 @@ impl Model {
                 let (spec, state) = (spec.clone(), JobState::Queued);
                 let (created, granted, switching, seen) = (at, at, at, at);
                 let grant = Grant(0);
-                let new = Job { spec, state, created, granted, switching, grant, seen, grace: None };
+                let (grace, extended, warned) = (None, None, None);
+                let new =
+                    Job { spec, state, created, granted, switching, grant, seen, grace, extended, warned };
                 self.jobs.insert(*job, new);
             }
             Event::JobGranted { job, grant, machine, boards, region } => {
@@ -230,6 +251,20 @@ impl Model {
                 assert_eq!(known.state, JobState::Queued);
                 (known.state, known.granted, known.switching, known.grant) =
                     (JobState::Power, at, at, *grant);
+                (known.extended, known.warned) = (None, None);
+            }
+            Event::LeaseExtended { job, until } => {
+                let known = self.job(*job);
+                let before = known.lease_ends_at().expect("only a lease is extended");
+                assert!(known.holds() && *until >= before, "job {job} is extended until {until}: {known:?}");
+                (known.extended, known.warned) = (Some((at, *until)), None);
+            }
+            Event::LeaseEnding { job, ends_at } => {
+                let known = self.job(*job);
+                assert_eq!(known.lease_ends_at(), Some(*ends_at));
+                let due = known.warns_at(options);
+                assert!(due.is_some_and(|due| due <= at), "job {job} is warned of too early: {known:?}");
+                known.warned = Some(at);
             }
             Event::JobReady { job, .. } => {
                 assert_eq!(self.job(*job).state, JobState::Power);
@@ -239,7 +274,10 @@ impl Model {
                 assert!(matches!(self.job(*job).state, JobState::Power | JobState::Ready));
                 (self.job(*job).state, self.job(*job).switching) = (JobState::Power, at);
             }
-            Event::JobRequeued { job, .. } => self.end(*job, JobState::Queued, at),
+            Event::JobRequeued { job, .. } => {
+                assert!(!self.job(*job).spec.reserved, "reservation {job} waits");
+                self.end(*job, JobState::Queued, at)
+            }
             Event::JobDestroyed { job, reason, .. } => {
                 self.check_end(*job, reason, at);
                 self.end(*job, JobState::Destroyed, at);
@@ -308,6 +346,28 @@ impl Model {
                 machine.returning.remove(&board.board);
                 machine.reports.remove(&board.board);
                 machine.out.insert(board.board, None);
+            }
+            Event::BoardsAnnounced { machine, serials } => {
+                let machine = self.machine(machine);
+                let Shape::Pool { serials: known } = &machine.spec.shape else { panic!("{machine:?} grew") };
+                assert!(machine.spec.agents && serials.iter().all(|serial| !known.contains(serial)));
+                let first = known.len() as u32;
+                let all = known.iter().chain(serials.iter()).cloned().collect();
+                let spec =
+                    MachineSpec { shape: Shape::Pool { serials: all }, ..MachineSpec::clone(&machine.spec) };
+                machine.spec = Arc::new(spec);
+                machine
+                    .out
+                    .extend((first..machine.spec.board_count()).map(|board| (BoardIndex(board), None)));
+            }
+            Event::BoardOffline { board: BoardRef { machine, board }, .. } => {
+                let machine = self.machine(machine);
+                assert!(
+                    machine.spec.agents && !machine.lent.contains_key(board),
+                    "{board:?} went with its holder"
+                );
+                machine.returning.remove(board);
+                machine.out.insert(*board, None);
             }
             Event::BoardTested { board, order } => {
                 self.new_grant(order.grant);

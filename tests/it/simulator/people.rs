@@ -2,9 +2,10 @@
 
 use super::chance::Chance;
 use super::model::Session;
+use berth::allocator::BoardIndex;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
-use berth::lab::command::{Caller, Command};
+use berth::lab::command::{Caller, Command, Pick, Reservation};
 use berth::lab::fact::{JobId, Mark, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, Want};
 use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
@@ -40,13 +41,57 @@ pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance:
         0..=46 => Command::CreateJob(request(who, machines, chance)),
         47..=49 => Command::CreateJobAnyway(request(who, machines, chance)),
         50..=69 => Command::DestroyJob { job, reason: chance.percent(20).then(|| "done".into()) },
-        70..=76 => Command::PowerJob { job, power: chance.percent(50) },
+        70..=72 => Command::ExtendJob { job, lease_ms: chance.one_of(&[None, Some(30_000), Some(400_000)]) },
+        73..=76 => Command::PowerJob { job, power: chance.percent(50) },
         77..=82 => Command::ReportBoard { board: board(machines, chance), reason: "hot".into() },
         83..=88 => {
             let mark = chance.one_of(&[Mark::Free, Mark::Free, Mark::Maintenance, Mark::Dead]);
             Command::MarkBoard { board: board(machines, chance), mark, reason: "checked".into() }
         }
         _ => Command::RetestBoard { board: board(machines, chance) },
+    }
+}
+
+/// News of an agent, if any machine has some: it brings boards, or goes with some.
+pub fn agent(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Option<Command> {
+    let with_agents: Vec<_> = machines.iter().filter(|machine| machine.agents).collect();
+    let machine = chance.pick(&with_agents)?.name.clone();
+    let few = chance.within(1, 4);
+    Some(match chance.percent(60) {
+        true => {
+            let serials = (0..few * 3).map(|_| chance.below(9).to_string().into()).collect();
+            Command::AnnounceBoards { machine, serials }
+        }
+        false => {
+            let boards = (0..few).map(|_| BoardIndex(chance.below(8) as u32)).collect();
+            match chance.percent(70) {
+                true => Command::LoseBoards { machine, boards, reason: "no heartbeat".into() },
+                false => Command::BreakBoards { machine, boards, reason: "no serial port".into() },
+            }
+        }
+    })
+}
+
+/// A wish about reservations.
+pub fn reservation_wish(who: &Caller, machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Command {
+    let other = chance.percent(10);
+    let owner: Arc<str> = if other { chance.one_of(&NAMES).0.into() } else { who.user.as_str().into() };
+    let count = chance.within(0, 3);
+    let serials: Vec<Arc<str>> = (0..count).map(|_| chance.below(7).to_string().into()).collect();
+    let some = chance.percent(60).then(|| serials.clone());
+    match chance.below(10) {
+        0..=5 => {
+            let pick = match chance.percent(60) {
+                true => Pick::Any(chance.below(4) as u32),
+                false => Pick::Serials(serials),
+            };
+            let machine = chance.pick(machines).filter(|_| count == 1).map(|machine| machine.name.clone());
+            let kind = chance.one_of(&["spinnaker", "burn"]).into();
+            Command::Reserve(Reservation { owner, pick, machine, kind, kind_args: "".into() })
+        }
+        6..=7 => Command::ExtendReserved { owner, serials: some },
+        8 => Command::EndReserved { owner, serials: some },
+        _ => Command::RenewBoards { serials },
     }
 }
 
@@ -181,9 +226,10 @@ fn altered(machine: &MachineSpec, chance: &mut Chance) -> MachineSpec {
 }
 
 fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
-    let shape = match chance.percent(60) {
-        true => Shape::Triads(torus(chance)),
-        false => Shape::Pool { serials: (0..chance.within(1, 6)).map(|n| n.to_string().into()).collect() },
+    let pool = chance.percent(40);
+    let shape = match pool {
+        false => Shape::Triads(torus(chance)),
+        true => Shape::Pool { serials: (0..chance.within(1, 6)).map(|n| n.to_string().into()).collect() },
     };
     let words = |words: &[&str]| words.iter().copied().map(Arc::from).collect::<Vec<Arc<str>>>();
     let tags = chance.one_of(&[&["default"][..], &["default", "red"], &["red"]]);
@@ -194,6 +240,8 @@ fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
         kinds: words(chance.one_of(&[&["spinnaker"][..], &["burn", "spinnaker"], &["burn"]])),
         settle_ms: chance.one_of(&[0, 0, 5000]),
         order_ms_max: chance.one_of(&[10_000, 30_000]),
+        agents: pool && chance.percent(40),
+        boots: true,
     }
 }
 

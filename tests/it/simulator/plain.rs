@@ -6,6 +6,7 @@ use berth::controller::Outcome;
 use berth::lab::ask::{Ask, Reply};
 use berth::lab::command::{Caller, Command};
 use berth::lab::fact::{Fact, SessionEnd};
+use berth::lab::view::View;
 use berth::lab::{Lab, Options};
 use berth::server::rounds::{Heard, News};
 
@@ -59,6 +60,13 @@ impl Plain {
                 facts.iter().for_each(|fact| self.apply(fact.clone()));
                 self.rest();
                 Ok(Reply::Done(facts))
+            }
+            Ask::Devices(command) => {
+                let facts = self.lab.decide(self.now, caller, command).map_err(|refusal| refusal.fault())?;
+                let devices = self.lab.devices_in(&facts);
+                facts.iter().for_each(|fact| self.apply(fact.clone()));
+                self.rest();
+                Ok(Reply::Seen(View::Changed(devices)))
             }
         }
     }

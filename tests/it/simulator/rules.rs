@@ -222,6 +222,7 @@ fn alike(one: &JobSpec, other: &JobSpec) -> bool {
         note: "".into(),
         kind_args: "".into(),
         keepalive_ms: None,
+        reserved: false,
         ..spec.clone()
     };
     asked(one) == asked(other)

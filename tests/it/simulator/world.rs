@@ -18,7 +18,7 @@ use berth::lab::ask::{Ask, Reply};
 use berth::lab::command::{Caller, Command};
 use berth::lab::effect::Effect;
 use berth::lab::fact::{Event, Fact, JobId, SessionEnd};
-use berth::lab::job::JobState;
+use berth::lab::job::{JobState, Warning};
 use berth::lab::machine::MachineSpec;
 use berth::lab::snapshot::Piece;
 use berth::lab::{Lab, Options};
@@ -94,6 +94,11 @@ impl World {
             retest_after_ms: chance.one_of(&[0, 5000, 60_000]),
             reports_to_quarantine: chance.within(0, 2) as usize,
             restart_grace_ms: chance.one_of(&[0, 20_000, 60_000]),
+            reservation_ms: chance.one_of(&[20_000, 90_000, 400_000]),
+            warning: Warning {
+                before_ms: chance.one_of(&[0, 30_000, 100_000]),
+                every_ms: chance.one_of(&[7_000, 20_000]),
+            },
             ..Options::default()
         };
         let (disk, lab) = (Disk::new(seed, snapshots), Lab::new(options.clone()));
@@ -128,9 +133,10 @@ impl World {
             0..=39 => self.visits(),
             40..=74 => self.hear_hardware(),
             75..=83 => self.pass_time(),
-            84..=91 => self.give_signs(),
+            84 | 88..=91 => self.give_signs(),
             92..=94 => self.reconfigure(),
             95 => self.change_options(),
+            85..=87 => self.hear_agents(),
             96 => self.hardware.fall_silent(),
             97 => self.stop(),
             _ => self.restart(),
@@ -224,7 +230,7 @@ impl World {
         for ((_, asks), (_, answers)) in asked.iter().zip(&done.answers) {
             for (ask, answer) in asks.iter().zip(answers) {
                 match ask {
-                    Ask::Command(_) => {
+                    Ask::Command(_) | Ask::Devices(_) => {
                         let code = answer.as_ref().map(|_| ()).map_err(|fault| fault.code);
                         assert_eq!(code, Err(Code::NOT_KEPT));
                     }
@@ -326,6 +332,9 @@ impl World {
                 let all = self.counter.see(questions);
                 Ask::Query(self.chance.pick(&all).cloned().expect("there is always a question"))
             }
+            false if self.chance.percent(12) => {
+                Ask::Devices(people::reservation_wish(who, &self.machines, &mut self.chance))
+            }
             false => Ask::Command(people::wish(who, &jobs, &self.machines, &mut self.chance)),
         }
     }
@@ -356,6 +365,13 @@ impl World {
             news.insert(at, visit);
         }
         self.round(news);
+    }
+
+    /// Agents bring boards, or are gone with some.
+    fn hear_agents(&mut self) {
+        let news = people::agent(&self.machines, &mut self.chance)
+            .map(|command| self.message(Caller::server(), vec![Ask::Command(command)]));
+        self.round(news.into_iter().collect());
     }
 
     /// Time passes: a little, to the next deadline, just before it, or far beyond.

@@ -35,6 +35,8 @@ impl Story {
             kinds: vec!["spinnaker".into()],
             settle_ms: 500,
             order_ms_max: 60_000,
+            agents: false,
+            boots: true,
         };
         story.happen(Command::Configure(vec![spec.into()]));
         story

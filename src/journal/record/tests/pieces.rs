@@ -3,7 +3,7 @@
 use super::*;
 use crate::lab::board::{BoardState, Note, Trouble};
 use crate::lab::effect::Action;
-use crate::lab::job::{Job, JobEvent, JobState, Loan};
+use crate::lab::job::{Extension, Job, JobEvent, JobState, Loan};
 use crate::lab::snapshot::{BoardRun, BoardWords};
 use crate::lab::view::BoardName;
 use crate::lab::{Outstanding, Purpose, SessionRecord, User};
@@ -158,6 +158,8 @@ fn loan() -> BoxedStrategy<Loan> {
         power: any::<bool>(),
         was_ready: any::<bool>(),
         kind: text(),
+        extended: option::of(fields!(Extension { at: moment(), until: moment() })),
+        warned: option::of(moment()),
     })
 }
 
@@ -171,6 +173,7 @@ fn event() -> impl Strategy<Value = JobEvent> {
         fields!(JobEvent::Granted { grant: grant(), machine: text(), boards: any::<usize>() }),
         fields!(JobEvent::Ready { power: any::<bool>() }),
         fields!(JobEvent::Powering { power: any::<bool>() }),
+        fields!(JobEvent::Extended { until: moment() }),
         text().prop_map(JobEvent::Requeued),
         fields!(JobEvent::BoardFailed { machine: text(), board: name, reason: text() }),
         reason().prop_map(JobEvent::Destroyed),
@@ -306,12 +309,12 @@ fn what_is_nearly_a_piece_is_refused() {
         Record { at: Moment(0), kind: kind.to_owned().into(), version, body: body.to_owned().into() }.piece()
     };
     for golden in golden_v1() {
-        for (kind, version) in [(&*golden.kind, 0), (&*golden.kind, 2), ("machines", 1), ("", 1)] {
+        for (kind, version) in [(&*golden.kind, 0), (&*golden.kind, 3), ("machines", 1), ("", 1)] {
             let refused = Err(RecordError::Unknown { kind: kind.into(), version: version.into() });
             assert_eq!(record(kind, version, &golden.body), refused);
         }
         let more = golden.body.replacen('{', r#"{"more":1,"#, 1);
-        assert!(matches!(record(&golden.kind, 1, &more), Err(RecordError::Shape(_))), "{more}");
+        assert!(matches!(record(&golden.kind, golden.version, &more), Err(RecordError::Shape(_))), "{more}");
     }
     let wrong = [
         ("counters", r#"{"last_job":1,"last_grant":2}"#),
@@ -388,7 +391,32 @@ fn golden_pieces() -> Vec<Piece> {
         boards: [5, 6, 7, 1].map(BoardIndex).to_vec(),
     });
     pieces.push(Piece::Wear([4, 0, 1, 2, 7].map(BoardIndex).to_vec()));
+    pieces.push(Piece::Job(Box::new(golden_reserved_job())));
     pieces
+}
+
+/// A reservation that was extended, and whose holder was warned again since.
+fn golden_reserved_job() -> Job {
+    let at = |ms: u64| Moment(1_790_000_000_000 + ms);
+    let loan = Loan {
+        grant: Grant(9),
+        machine: "devices".into(),
+        boards: [BoardIndex(0)].into(),
+        region: None,
+        since: at(0),
+        next_step: 1,
+        power: true,
+        was_ready: true,
+        kind: "variance".into(),
+        extended: Some(Extension { at: at(100), until: at(3_600_100) }),
+        warned: Some(at(2_400_100)),
+    };
+    Job {
+        state: JobState::Ready,
+        loan: Some(loan),
+        log: vec![(at(0), JobEvent::Queued), (at(100), JobEvent::Extended { until: at(3_600_100) })],
+        ..Job::new(JobId(20), Arc::new(golden_reservation()), at(0))
+    }
 }
 
 fn golden_boards() -> Vec<Piece> {
@@ -462,6 +490,8 @@ fn golden_jobs() -> Vec<Job> {
         power: true,
         was_ready: false,
         kind: "burn".into(),
+        extended: None,
+        warned: None,
     };
     let failed = |board| JobEvent::BoardFailed { machine: "m".into(), board, reason: "no link".into() };
     let plain = |want| Job::new(JobId(17), Arc::new(JobSpec::new("ada", want)), at(0));

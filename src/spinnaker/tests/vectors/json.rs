@@ -110,6 +110,10 @@ impl Vector {
         self.list(name).map(|item| item.0.as_u64().unwrap().try_into().unwrap()).collect()
     }
 
+    pub fn integers(&self, name: &str) -> Vec<i64> {
+        self.list(name).map(|item| item.0.as_i64().unwrap()).collect()
+    }
+
     pub fn entries(&self) -> impl Iterator<Item = (String, u64)> + use<'_> {
         self.0.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_u64().unwrap()))
     }

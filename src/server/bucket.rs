@@ -1,4 +1,4 @@
-//! How fast one connection may call: a bucket of tokens that fills steadily and holds those of one second.
+//! How fast one connection may call, or a channel pass datagrams: a bucket of tokens that fills steadily and holds those of one second.
 
 use crate::clock::Moment;
 
