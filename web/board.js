@@ -3,6 +3,7 @@
 import { ask } from "./ask.js";
 import { button, byId, facts, make, refill } from "./elements.js";
 import { LINKS, Torus } from "./geometry.js";
+import { showJob } from "./job.js";
 import { ago, boardArguments, boardName, boardState, moment } from "./words.js";
 
 const STATES_SET = [
@@ -55,7 +56,7 @@ export class BoardView {
         ["Reason", record.reason],
         ["Will be", record.marked],
         ["Held by", record.owner],
-        ["Job", record.job_id],
+        ["Job", record.job_id && button(`${record.job_id}`, () => showJob(this.caller, record.job_id), { class: "link", "data-key": "board job" })],
         ["Power", job && (job.power ? "on" : "off")],
         ["Place", record.physical && placeWords(record.physical)],
         ["Host", record.host],

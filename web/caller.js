@@ -1,6 +1,6 @@
 // Who is logged in, and what this server lets them do. Both pages share it: a tab stays logged in from one page to the other.
 
-import { NativeClient, NativeError } from "./native.js";
+import { ConnectionLost, NativeClient, NativeError } from "./native.js";
 
 const KEPT = "berth.session";
 const ROLES = ["guest", "user", "operator", "admin"];
@@ -38,6 +38,7 @@ export class Caller {
       await this._learn();
       return true;
     } catch (error) {
+      if (error instanceof ConnectionLost) return this._opened().then(() => this.resume());
       if (!isOver(error)) throw error;
       this.forget();
       return false;
@@ -75,6 +76,11 @@ export class Caller {
   /** Whether something of this owner may be acted on. */
   holds(owner) {
     return this.operates || (owner !== null && owner === this.user);
+  }
+
+  /** Fulfilled when the connection is there again. */
+  _opened() {
+    return new Promise((resolve) => this.client.addEventListener("greeting", resolve, { once: true }));
   }
 
   async _learn() {

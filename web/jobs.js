@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { announce, button, byId, make } from "./elements.js";
 import { showJob } from "./job.js";
-import { queued } from "./lab.js";
+import { JOBS_MAX, queued } from "./lab.js";
 import { goTo } from "./place.js";
 import { Table } from "./table.js";
 import { ago, boardName, jobState, jobWord, moment, until } from "./words.js";
@@ -19,6 +19,7 @@ export class JobsView {
     byId("jobs-live").addEventListener("click", () => this._which(false));
     byId("jobs-ended").addEventListener("click", () => this._which(true));
     byId("new-job").addEventListener("click", () => this._create());
+    byId("jobs-more").textContent = `There are more; these are the ${JOBS_MAX} oldest.`;
     lab.addEventListener("fetched", ({ detail: parts }) => {
       if (parts.includes("jobs")) this.draw();
     });
@@ -26,8 +27,8 @@ export class JobsView {
 
   /** Draws everything as it is known. */
   draw() {
-    const { jobs } = this.lab;
-    const own = jobs.filter(({ owner }) => owner === this.caller.user);
+    const { jobs, own } = this.lab;
+    byId("jobs-more").hidden = jobs.length < JOBS_MAX;
     byId("new-job").hidden = !this.caller.may("create_job");
     this.mine.show(own);
     const ahead = (job) => this.lab.explained.get(job.job_id)?.ahead ?? Infinity;

@@ -7,7 +7,8 @@ import { isOver } from "./caller.js";
 import { Events } from "./events.js";
 import { NativeError } from "./native.js";
 
-const JOBS_MAX = 2_000;
+/** Jobs that a page holds, the oldest; and as many of the caller's own. */
+export const JOBS_MAX = 2_000;
 const BOARDS_PER_CALL = 10_000;
 /** Boards of one machine that a page holds; of larger machines only so many are shown, and it says so. */
 export const BOARDS_MAX = 200_000;
@@ -21,7 +22,7 @@ const SILENCE_MS_MAX = 65_000;
 
 /**
  * Tells by events: "fetched" (detail: the parts that were), "line" (how fresh it is may have changed), "over" (detail: why the
- * session is no more), "jobs" (detail: numbers that changed).
+ * session is no more).
  */
 export class Lab extends EventTarget {
   constructor(caller) {
@@ -78,7 +79,7 @@ export class Lab extends EventTarget {
   }
 
   _empty() {
-    Object.assign(this, { status: null, machines: [], jobs: [], boards: [], workers: [], explained: new Map() });
+    Object.assign(this, { status: null, machines: [], jobs: [], own: [], boards: [], workers: [], explained: new Map() });
     Object.assign(this, { updatedAt: null, _due: new Set(), _fetching: false, _gapMs: GAP_MS_MIN, _round: Symbol("round") });
   }
 
@@ -87,7 +88,6 @@ export class Lab extends EventTarget {
     if (jobs.length) due.push("jobs");
     if (machines.length) due.push("machines");
     if (machines.includes(this.machine)) due.push("boards");
-    this._tell("jobs", jobs);
     this.again(due);
   }
 
@@ -136,7 +136,10 @@ export class Lab extends EventTarget {
     const asked = [];
     if (parts.includes("status")) asked.push(["status", { fname: "get_status" }]);
     if (parts.includes("machines")) asked.push(["machines", { fname: "list_machines" }]);
-    if (parts.includes("jobs")) asked.push(["jobs", { fname: "list_jobs", limit: JOBS_MAX }]);
+    if (parts.includes("jobs")) {
+      asked.push(["jobs", { fname: "list_jobs", limit: JOBS_MAX }]);
+      asked.push(["own", { fname: "list_jobs", limit: JOBS_MAX, owner: this.caller.user }]);
+    }
     if (parts.includes("workers") && this.caller.may("list_workers")) asked.push(["workers", { fname: "list_workers" }]);
     const answers = asked.length ? await this.client.calls(asked.map(([, call]) => call)) : [];
     const news = Object.fromEntries(asked.map(([part], at) => [part, data(answers[at])]));

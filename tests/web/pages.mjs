@@ -233,7 +233,13 @@ async function ownJob(page) {
   await page.locator("#mine").getByRole("button", { name: "Power on" }).click();
   await waitFor(() => /"power": *true/.test(house.berth("--json", "show", job)));
   await page.locator("#mine").getByRole("button", { name: "Keep alive" }).click();
-  await page.locator("#mine").getByRole("button", { name: "End" }).click();
+  await page.locator("#mine").getByRole("button", { name: "Extend" }).click();
+  await page.getByLabel("Minutes").fill("90");
+  await page.getByRole("dialog").getByRole("button", { name: "Extend" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  const { lease_ends_at: ends } = JSON.parse(house.berth("--json", "show", job)).job;
+  assert.ok(Math.abs(ends - Date.now() / 1000 - 90 * 60) < 60, `the lease ends at ${ends}`);
+  await page.locator("#mine").getByRole("button", { name: `End job ${job}`, exact: true }).click();
   await page.getByRole("button", { name: "End it" }).click();
   await says(page.locator("#mine"), /You have no jobs/);
 }
@@ -287,9 +293,16 @@ async function guest(browser) {
     await logInAsGuest(page);
     await says(page.locator("#board"), /Board 0,0,1 of m.*free/s);
     assert.equal(await page.locator("#board button", { hasText: /maintenance|Declare dead|Power cycle/ }).count(), 0);
+    const job = house.berth("create", "--machine", "m", "--keepalive", "never", "1x1");
+    await page.locator("#mine").getByRole("button", { name: "3 of m" }).click();
+    await page.locator("#board button", { hasText: "Power cycle" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Power cycle" }).click();
+    await says(page.locator("#board-said"), /switched off and on/);
+    assert.equal(await page.locator("#board button", { hasText: /maintenance|Declare dead/ }).count(), 0);
+    house.berth("release", job);
     await page.goto("/api");
     await page.locator("#functions").selectOption("set_board_state");
-    await page.getByLabel("serial").fill("devices-0");
+    await page.getByLabel("serial", { exact: true }).fill("devices-0");
     await page.getByLabel("state", { exact: true }).selectOption("dead");
     await page.getByRole("button", { name: "Send" }).click();
     await says(page.locator("#answer-state"), /Refused: .*\(413\)/);
@@ -304,7 +317,7 @@ async function playground(browser) {
   await step("the playground shows the functions of the server", page, async () => {
     await page.goto("/api");
     await logIn(page, "olga");
-    await page.getByLabel("Search").fill("sensors");
+    await page.getByLabel("Search").fill("sensors read_");
     assert.deepEqual(await page.locator("#functions option").allTextContents(), ["read_board_sensors"]);
     await page.getByLabel("Search").fill("");
     await accessible(page, "playground");
