@@ -16,7 +16,10 @@ const EXPLAINED_MAX = 20;
 const GAP_MS_MIN = 150;
 // After a fetch that took long the page rests for so many times as long.
 const GAP_PER_FETCH = 3;
+const GAP_MS_MAX = 10_000;
 const ANSWER_MS_MAX = 20_000;
+// What is known to have changed and was not fetched for so long makes everything less than live.
+const BEHIND_MS_MAX = 3_000;
 /** Without a word for so long nothing is live, whatever else is said. */
 const SILENCE_MS_MAX = 65_000;
 
@@ -67,20 +70,22 @@ export class Lab extends EventTarget {
   /** Has parts fetched again: "status", "machines", "jobs", "boards", "workers". */
   again(parts) {
     for (const part of parts) this._due.add(part);
+    this.behindSince ??= Date.now();
     this._soon();
   }
 
-  /** How fresh everything is: "live", "fetching", "reconnecting" or "closed". */
+  /** How fresh everything is: "live", "fetching", "behind" (changes are known and not fetched), "reconnecting" or "closed". */
   get freshness() {
     if (!this.events) return "closed";
     const silent = Date.now() - (this.events.heardAt ?? 0) > SILENCE_MS_MAX;
     if (this.events.state !== "live" || this.client.state !== "open" || silent) return "reconnecting";
-    return this.updatedAt === null ? "fetching" : "live";
+    if (this.updatedAt === null) return "fetching";
+    return this.behindSince !== null && Date.now() - this.behindSince > BEHIND_MS_MAX ? "behind" : "live";
   }
 
   _empty() {
     Object.assign(this, { status: null, machines: [], jobs: [], own: [], boards: [], workers: [], explained: new Map() });
-    Object.assign(this, { updatedAt: null, _due: new Set(), _fetching: false, _gapMs: GAP_MS_MIN, _round: Symbol("round") });
+    Object.assign(this, { updatedAt: null, behindSince: null, fault: null, _due: new Set(), _fetching: false, _gapMs: GAP_MS_MIN, _round: Symbol("round") });
   }
 
   _changed({ jobs, machines }) {
@@ -114,18 +119,19 @@ export class Lab extends EventTarget {
     try {
       const news = await within(ANSWER_MS_MAX, this._ask(parts));
       if (round !== this._round) return;
-      Object.assign(this, news);
-      this.updatedAt = Date.now();
+      Object.assign(this, news, { updatedAt: Date.now(), fault: null });
+      this._gapMs = Math.max(GAP_MS_MIN, GAP_PER_FETCH * (performance.now() - began));
+      this.behindSince = this._due.size ? Date.now() : null;
       this._tell("fetched", parts);
     } catch (error) {
       if (round !== this._round) return;
       for (const part of parts) this._due.add(part);
+      Object.assign(this, { fault: error.message, _gapMs: Math.min(GAP_MS_MAX, 2 * this._gapMs) });
       if (isOver(error)) this._tell("over", error.message);
       else if (error instanceof Unanswered) this._anew();
     } finally {
       if (round === this._round) {
         this._fetching = false;
-        this._gapMs = Math.max(GAP_MS_MIN, GAP_PER_FETCH * (performance.now() - began));
         this._tell("line");
         this._soon();
       }

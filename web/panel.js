@@ -41,6 +41,7 @@ function showLine() {
   const words = {
     live: "Live",
     fetching: "Fetching",
+    behind: lab.fault ? `Changes could not be fetched: ${lab.fault}` : "Fetching changes",
     reconnecting: "Reconnecting",
     closed: "Not connected",
     out: connected ? "Connected; nobody is logged in" : "Connecting",

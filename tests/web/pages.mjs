@@ -150,7 +150,7 @@ async function panel(browser) {
     await picture(page, "queue");
     house.berth("release", waits);
     house.berth("release", all);
-    await says(page.locator("#queue"), /Nobody waits/);
+    await page.getByText("Nobody waits.").waitFor();
   });
   await step("one's own job: asked for, switched off and on, ended", page, () => ownJob(page));
   await step("a server that went is told, and everything is fresh when it is back", page, () => restart(page));
@@ -241,7 +241,8 @@ async function ownJob(page) {
   assert.ok(Math.abs(ends - Date.now() / 1000 - 90 * 60) < 60, `the lease ends at ${ends}`);
   await page.locator("#mine").getByRole("button", { name: `End job ${job}`, exact: true }).click();
   await page.getByRole("button", { name: "End it" }).click();
-  await says(page.locator("#mine"), /You have no jobs/);
+  await page.getByText("You have no jobs.").waitFor();
+  assert.match(house.berth("show", job), /destroyed|ended/);
 }
 
 async function waitFor(holds) {
@@ -284,6 +285,30 @@ async function bigLab(page) {
   await says(page.locator("#boards .pager"), /1 to 50 of 10080/);
   await page.locator("#boards").getByRole("button", { name: "Next" }).click();
   await says(page.locator("#boards .pager"), /51 to 100 of 10080/);
+}
+
+/** Changes are heard of, and what they changed to does not come. */
+async function slow(browser) {
+  const page = await tab(browser, house.web);
+  let held = null;
+  await page.routeWebSocket(/\/socket$/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => (held ? held.push([server, message]) : server.send(message)));
+  });
+  await step("what is known to have changed is not shown as live", page, async () => {
+    await page.goto("/");
+    await logIn(page, "olga");
+    await says(page.locator("#line"), /^Live/);
+    held = [];
+    const job = house.berth("create", "1", "--keepalive", "never", "--note", "a slow answer");
+    await says(page.locator("#line"), /^Fetching changes.*what was true at/);
+    for (const [server, message] of held) server.send(message);
+    held = null;
+    await says(page.locator("#line"), /^Live/);
+    await says(page.locator("#jobs"), /a slow answer/);
+    house.berth("release", job);
+  });
+  await page.context().close();
 }
 
 async function guest(browser) {
@@ -437,7 +462,7 @@ house.user("olga", "operator");
 await house.start();
 const browser = await launch();
 try {
-  for (const part of [panel, guest, playground, narrow, scriptless]) await part(browser);
+  for (const part of [panel, slow, guest, playground, narrow, scriptless]) await part(browser);
 } finally {
   await browser.close();
   await house.stop();
