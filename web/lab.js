@@ -79,12 +79,12 @@ export class Lab extends EventTarget {
     if (!this.events) return "closed";
     const silent = Date.now() - (this.events.heardAt ?? 0) > SILENCE_MS_MAX;
     if (this.events.state !== "live" || this.client.state !== "open" || silent) return "reconnecting";
-    if (this.updatedAt === null) return "fetching";
+    if (this.updatedAt === null || this.boardsOf !== this.machine) return "fetching";
     return this.behindSince !== null && Date.now() - this.behindSince > BEHIND_MS_MAX ? "behind" : "live";
   }
 
   _empty() {
-    Object.assign(this, { status: null, machines: [], jobs: [], own: [], boards: [], workers: [], explained: new Map() });
+    Object.assign(this, { status: null, machines: [], jobs: [], own: [], boards: [], boardsOf: null, workers: [], explained: new Map() });
     Object.assign(this, { updatedAt: null, behindSince: null, fault: null, _due: new Set(), _fetching: false, _gapMs: GAP_MS_MIN, _round: Symbol("round") });
   }
 
@@ -119,6 +119,8 @@ export class Lab extends EventTarget {
     try {
       const news = await within(ANSWER_MS_MAX, this._ask(parts));
       if (round !== this._round) return;
+      // Somebody may look at another machine by now, whose boards are due.
+      if (news.boardsOf && news.boardsOf !== this.machine) ["boards", "boardsOf"].forEach((name) => delete news[name]);
       Object.assign(this, news, { updatedAt: Date.now(), fault: null });
       this._gapMs = Math.max(GAP_MS_MIN, GAP_PER_FETCH * (performance.now() - began));
       this.behindSince = this._due.size ? Date.now() : null;
@@ -150,7 +152,10 @@ export class Lab extends EventTarget {
     const answers = asked.length ? await this.client.calls(asked.map(([, call]) => call)) : [];
     const news = Object.fromEntries(asked.map(([part], at) => [part, data(answers[at])]));
     const machines = news.machines ?? this.machines;
-    if (parts.includes("boards") && machines.some(({ name }) => name === this.machine)) news.boards = await this._boards(this.machine);
+    if (parts.includes("boards") && machines.some(({ name }) => name === this.machine)) {
+      const machine = this.machine;
+      Object.assign(news, { boards: await this._boards(machine), boardsOf: machine });
+    }
     if (news.jobs) news.explained = await this._explained(news.jobs);
     return news;
   }

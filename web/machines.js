@@ -86,7 +86,7 @@ export class MachinesView {
 
   _choose(board) {
     const record = this.lab.boards.find((one) => boardName(one.board) === boardName(board));
-    announce(`Board ${boardName(board)}: ${record?.state ?? "unknown"}${record?.owner ? `, held by ${record.owner}` : ""}`);
+    if (record) announce(`Board ${boardName(board)}: ${record.state}${record.owner ? `, held by ${record.owner}` : ""}`);
     goTo({ machine: this.machine.name, board: boardName(board) });
   }
 
