@@ -1,73 +1,66 @@
-// The panel: log in, then machines and jobs as tables that keep themselves up to date.
+// The panel: who looks, what the lab is like, and how fresh that is. The parts are in modules of their own:
+// caller (who), lab (what is known), overview, machines, board, map, jobs, job (what is shown), place (which view).
 
-import { Events } from "./events.js";
-import { NativeClient } from "./native.js";
+import { Caller } from "./caller.js";
+import { byId } from "./elements.js";
+import { JobsView } from "./jobs.js";
+import { Lab } from "./lab.js";
+import { openLogin } from "./login.js";
+import { MachinesView } from "./machines.js";
+import { Overview } from "./overview.js";
+import { clock, span, tick } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
-const client = new NativeClient({ name: "panel" });
-let events = null;
+const TICK_MS = 1_000;
 
-/** A row of a table. Text only: nothing of the lab is taken for markup. */
-function row(...cells) {
-  const tr = document.createElement("tr");
-  for (const cell of cells) tr.appendChild(document.createElement("td")).textContent = cell;
-  return tr;
-}
+const caller = new Caller("panel");
+const lab = new Lab(caller);
+new Overview(caller, lab);
+const machines = new MachinesView(caller, lab);
+const jobs = new JobsView(caller, lab);
 
-async function refresh() {
-  const [machines, jobs] = await client.calls([{ fname: "list_machines" }, { fname: "list_jobs" }]);
-  $("machines").replaceChildren(...(machines.data ?? []).map(machineRow));
-  $("jobs").replaceChildren(...(jobs.data ?? []).map(jobRow));
-}
-
-function machineRow(machine) {
-  const boards = Object.entries(machine.boards ?? {}).filter(([, count]) => count > 0);
-  return row(machine.name, machine.shape, boards.map(([state, count]) => `${count} ${state}`).join(", "));
-}
-
-function jobRow(job) {
-  return row(job.job_id, job.owner, job.state_name, (job.boards ?? []).length);
-}
-
-function showState() {
-  const heard = events?.heardAt ? `, last heard ${new Date(events.heardAt).toLocaleTimeString()}` : "";
-  const words = { live: "live", waiting: "reconnecting", connecting: "connecting", ended: "not connected" };
-  $("state").textContent = (words[events?.state] ?? "not connected") + heard;
-}
-
-/** Whatever changed, what is shown is fetched again, one time after the other. */
-let fetching = Promise.resolve();
-function refreshSoon() {
-  fetching = fetching.then(refresh).catch(() => {});
-}
-
-async function logIn(user, password) {
-  await client.connect();
-  await client.handshake(user, password);
-  events?.close();
-  events = new Events(client.session);
-  for (const name of ["changes", "reset"]) events.addEventListener(name, refreshSoon);
-  for (const name of ["state", "heard"]) events.addEventListener(name, showState);
-  events.addEventListener("refused", ({ detail }) => logOut(detail.msg));
-  events.open();
-  $("login").hidden = true;
-  $("lab").hidden = false;
-}
-
-function logOut(why) {
-  events?.close();
-  $("login").hidden = false;
-  $("lab").hidden = true;
-  $("refused").textContent = why;
-}
-
-$("login").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = new FormData(event.target);
-  $("refused").textContent = "";
-  try {
-    await logIn(form.get("user"), form.get("password"));
-  } catch (error) {
-    $("refused").textContent = error.message;
-  }
+const leave = openLogin(caller, {
+  begin() {
+    byId("lab").hidden = false;
+    jobs.known.clear();
+    lab.open();
+    machines.draw();
+  },
+  end() {
+    byId("lab").hidden = true;
+    lab.close();
+    showLine();
+  },
 });
+lab.addEventListener("over", ({ detail }) => leave(`You were logged out: ${detail}`));
+lab.addEventListener("line", showLine);
+
+/** Says how fresh everything is, and never that it is fresher. */
+function showLine() {
+  const freshness = caller.role ? lab.freshness : "out";
+  const connected = caller.client.state === "open";
+  const words = {
+    live: "Live",
+    fetching: "Fetching",
+    behind: lab.fault ? `Changes could not be fetched: ${lab.fault}` : "Fetching changes",
+    reconnecting: "Reconnecting",
+    closed: "Not connected",
+    out: connected ? "Connected; nobody is logged in" : "Connecting",
+  };
+  set(byId("line-word"), words[freshness]);
+  byId("line").dataset.line = freshness;
+  const at = lab.updatedAt;
+  const age = at === null ? "" : span((Date.now() - at) / 1000);
+  if (at === null) set(byId("line-time"), "");
+  else if (freshness === "live") set(byId("line-time"), `· last updated ${clock(new Date(at))}`);
+  else set(byId("line-time"), `· shown is what was true at ${clock(new Date(at))}, ${age} ago`);
+}
+
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+setInterval(() => {
+  tick();
+  showLine();
+}, TICK_MS);
+showLine();

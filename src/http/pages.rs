@@ -29,6 +29,7 @@ macro_rules! file {
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
 
 /// The panel.
 const PANEL: File = file!("index.html", HTML);
@@ -37,10 +38,32 @@ const PLAYGROUND: File = file!("api.html", HTML);
 
 /// What pages need. A file more in the folder is a line more here.
 const STATIC: &[File] = &[
+    file!("icon.svg", IMAGE),
     file!("style.css", CSS),
+    file!("panel.css", CSS),
+    file!("api.css", CSS),
     file!("native.js", SCRIPT),
     file!("events.js", SCRIPT),
+    file!("elements.js", SCRIPT),
+    file!("words.js", SCRIPT),
+    file!("caller.js", SCRIPT),
+    file!("login.js", SCRIPT),
+    file!("ask.js", SCRIPT),
+    file!("table.js", SCRIPT),
+    file!("geometry.js", SCRIPT),
+    file!("place.js", SCRIPT),
+    file!("lab.js", SCRIPT),
+    file!("map.js", SCRIPT),
+    file!("board.js", SCRIPT),
+    file!("machines.js", SCRIPT),
+    file!("job.js", SCRIPT),
+    file!("jobs.js", SCRIPT),
+    file!("overview.js", SCRIPT),
     file!("panel.js", SCRIPT),
+    file!("fields.js", SCRIPT),
+    file!("hex.js", SCRIPT),
+    file!("snippets.js", SCRIPT),
+    file!("traffic.js", SCRIPT),
     file!("api.js", SCRIPT),
 ];
 
