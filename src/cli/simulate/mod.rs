@@ -80,12 +80,21 @@ struct Manner {
     /// How long a board needs to boot, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=60_000))]
     boot_ms: u64,
+    /// This core of every chip, 1 to 17, sends back what is sent to it, as nothing else runs there.
+    #[arg(long, value_name = "CORE", value_parser = clap::value_parser!(u8).range(1..=17))]
+    echo_core: Option<u8>,
 }
 
 impl Default for Manner {
     fn default() -> Manner {
         let spec = PlantSpec::default();
-        Manner { hello: None, seed: spec.seed, fpga_ms: spec.fpga_load_ms, boot_ms: spec.boot_ms }
+        Manner {
+            hello: None,
+            seed: spec.seed,
+            fpga_ms: spec.fpga_load_ms,
+            boot_ms: spec.boot_ms,
+            echo_core: None,
+        }
     }
 }
 
@@ -273,6 +282,7 @@ fn plant_spec(context: &Context, config: &Config, manner: &Manner) -> Result<Pla
         fpga_load_ms: manner.fpga_ms,
         boot_silence_ms: manner.boot_ms / 5,
         boot_ms: manner.boot_ms,
+        echo_core: manner.echo_core,
     })
 }
 

@@ -31,6 +31,8 @@ pub struct PlantSpec {
     pub boot_silence_ms: u64,
     /// How long it takes after an image until chips know their places.
     pub boot_ms: u64,
+    /// The core of every chip that sends back what is sent to it, if there is one.
+    pub echo_core: Option<u8>,
 }
 
 impl Default for PlantSpec {
@@ -43,6 +45,7 @@ impl Default for PlantSpec {
             fpga_load_ms: 20,
             boot_silence_ms: 20,
             boot_ms: 100,
+            echo_core: None,
         }
     }
 }
