@@ -11,6 +11,7 @@ use super::loopback::{self, NETS, Obeys};
 use super::serve::{self, Origin};
 use super::table::Table;
 use crate::config::{Config, TEXT_BYTES_MAX};
+use crate::simulator::chips::{Dialect, Firmware};
 use crate::simulator::faults::{Fault, GRAMMAR, LINE_BYTES_MAX};
 use crate::simulator::plant::{PORTS, PlantSpec};
 use crate::simulator::serve::{Events, Options, Simulation, foreign_addresses};
@@ -83,6 +84,27 @@ struct Manner {
     /// This core of every chip, 1 to 17, sends back what is sent to it, as nothing else runs there.
     #[arg(long, value_name = "CORE", value_parser = clap::value_parser!(u8).range(1..=17))]
     echo_core: Option<u8>,
+    /// The version that SC&MP says it has. Clients look at it: SpiNNMan 7.0.0 and before want 3.
+    #[arg(long, value_name = "N.N.N", default_value = "4.0.0", value_parser = parse_release)]
+    scamp: [u8; 3],
+    /// SC&MP hides what its commands find wrong, as 4.0.0 does: OK comes back, and nothing in it.
+    #[arg(long)]
+    scamp_masks_errors: bool,
+}
+
+fn parse_release(text: &str) -> Result<[u8; 3], String> {
+    let numbers: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
+    numbers
+        .ok()
+        .and_then(|numbers| numbers.try_into().ok())
+        .ok_or_else(|| "three numbers are needed, as 4.0.0".into())
+}
+
+impl Manner {
+    fn firmware(&self) -> Firmware {
+        let dialect = if self.scamp_masks_errors { Dialect::Masked } else { Dialect::Codes };
+        Firmware { dialect, release: self.scamp, ..Firmware::default() }
+    }
 }
 
 impl Default for Manner {
@@ -94,6 +116,8 @@ impl Default for Manner {
             fpga_ms: spec.fpga_load_ms,
             boot_ms: spec.boot_ms,
             echo_core: None,
+            scamp: spec.scamp.release,
+            scamp_masks_errors: false,
         }
     }
 }
@@ -249,8 +273,9 @@ fn print_events(events: Events, news: SyncSender<News>) -> Result<(), Failure> {
 
 fn print_line(value: &Value) -> Result<(), Failure> {
     use std::io::Write;
+    // In one piece: at the end of the process output is no longer buffered, and half a line would be left.
     let mut out = io::stdout().lock();
-    writeln!(out, "{value}")?;
+    out.write_all(format!("{value}\n").as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -283,6 +308,7 @@ fn plant_spec(context: &Context, config: &Config, manner: &Manner) -> Result<Pla
         boot_silence_ms: manner.boot_ms / 5,
         boot_ms: manner.boot_ms,
         echo_core: manner.echo_core,
+        scamp: manner.firmware(),
     })
 }
 

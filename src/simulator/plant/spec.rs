@@ -1,5 +1,6 @@
 //! What a plant is made of, and what is wrong with such a list.
 
+use super::super::chips::Firmware;
 use super::super::faults::Wrong;
 use crate::allocator::link::Link;
 use crate::allocator::{Torus, Triad};
@@ -33,6 +34,8 @@ pub struct PlantSpec {
     pub boot_ms: u64,
     /// The core of every chip that sends back what is sent to it, if there is one.
     pub echo_core: Option<u8>,
+    /// Which SC&MP images turn into.
+    pub scamp: Firmware,
 }
 
 impl Default for PlantSpec {
@@ -46,6 +49,7 @@ impl Default for PlantSpec {
             boot_silence_ms: 20,
             boot_ms: 100,
             echo_core: None,
+            scamp: Firmware::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ import warnings
 import rig
 from rig.machine_control import BMPController, MachineController
 from rig.machine_control.machine_controller import SpiNNakerBootError
-from rig.machine_control.packets import SCPPacket, SDPPacket
+from rig.machine_control.packets import SDPPacket
 from rig.machine_control.scp_connection import FatalReturnCodeError, SCPError, TimeoutError as NoAnswer
 from rig.machine_control.consts import AppState
 from rig.links import Links
@@ -244,15 +244,15 @@ def messages_of_sdp_come_back_through_tags():
         for x, y in ((0, 0), (6, 4)):
             out = SDPPacket(reply_expected=True, tag=1, dest_port=2, dest_cpu=ECHO_CORE, src_port=7, src_cpu=31, dest_x=x, dest_y=y,
                             src_x=0, src_y=0, data=b"to the core and back")
-            here.sendto(b"\0\0" + out.bytestring, (lab.board(0), SCP_PORT))
+            here.sendto(out.bytestring, (lab.board(0), SCP_PORT))
             data, sender = here.recvfrom(512)
-            back = SDPPacket.from_bytestring(data[2:])
+            back = SDPPacket.from_bytestring(data)
             equal((sender, back.data, back.src_x, back.src_y, back.src_cpu, back.src_port),
                   ((lab.board(0), SCP_PORT), b"to the core and back", x, y, ECHO_CORE, 2))
         # No answer was wanted, and of another core there is none to be had: only of the echo core comes something back.
         quiet = SDPPacket(reply_expected=False, tag=1, dest_port=2, dest_cpu=ECHO_CORE + 1, src_port=7, src_cpu=31, dest_x=0, dest_y=0,
                           src_x=0, src_y=0, data=b"nobody")
-        here.sendto(b"\0\0" + quiet.bytestring, (lab.board(0), SCP_PORT))
+        here.sendto(quiet.bytestring, (lab.board(0), SCP_PORT))
         lab.mark()
         equal(select.select([here], [], [], 0.05)[0], [])
 
