@@ -255,16 +255,20 @@ def an_application_is_loaded_counted_and_stopped():
     cores = CoreSubsets([CoreSubset(0, 0, [1, 2, 17]), CoreSubset(5, 3, [4])])
     image = pattern(3000)
     SpiNNManDataWriter.mock().set_machine(chips.get_machine_details())
-    count = lambda state: chips.get_core_state_count(30, state)
-    chips.execute_flood(cores, image, 30, n_bytes=len(image), wait=True)
+    every = lambda: [chips.get_cpu_infos(cores).get_cpu_info(*core) for core in ((0, 0, 1), (0, 0, 2), (0, 0, 17), (5, 3, 4))]
+    if OLD:
+        # It counts with a signal from point to point, which today's SC&MP refuses: it must look at each core instead.
+        refused(SpinnmanException, lambda: chips.get_core_state_count(30, CPUState.READY))
+        count = lambda state: sum(info.state == state for info in every())
+    else:
+        count = lambda state: chips.get_core_state_count(30, state)
+    chips.execute_flood(cores, bytearray(image), 30, n_bytes=len(image), wait=True)
     # Its "ready" is the state of those that wait for a start.
     equal((count(CPUState.READY), count(CPUState.RUNNING)), (4, 0))
     equal(bytes(chips.read_memory(5, 3, 0x6780_0000, len(image))), image)
     chips.send_signal(30, Signal.START)
     equal((count(CPUState.READY), count(CPUState.RUNNING)), (0, 4))
-    infos = chips.get_cpu_infos(cores)
-    found = [infos.get_cpu_info(*core) for core in ((0, 0, 1), (0, 0, 2), (0, 0, 17), (5, 3, 4))]
-    equal([(info.state, info.application_id) for info in found], [(CPUState.RUNNING, 30)] * 4)
+    equal([info.application_id for info in every()], [30] * 4)
     chips.stop_application(30)
     equal((count(CPUState.READY), count(CPUState.RUNNING)), (0, 0))
 
