@@ -92,6 +92,7 @@ struct Manner {
     scamp_masks_errors: bool,
 }
 
+/// Major, minor and patch.
 fn parse_release(text: &str) -> Result<[u8; 3], String> {
     let numbers: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
     numbers
@@ -101,6 +102,7 @@ fn parse_release(text: &str) -> Result<[u8; 3], String> {
 }
 
 impl Manner {
+    /// What images turn into.
     fn firmware(&self) -> Firmware {
         let dialect = if self.scamp_masks_errors { Dialect::Masked } else { Dialect::Codes };
         Firmware { dialect, release: self.scamp, ..Firmware::default() }
@@ -442,6 +444,19 @@ mod tests {
         assert_eq!(lines.len(), 4);
         let exact = "y".repeat(LINE_BYTES_MAX);
         assert_eq!(lines_of(&format!("{exact}\nclear\n")), [exact, "clear".to_owned()]);
+    }
+
+    #[test]
+    fn a_release_is_three_numbers() {
+        assert_eq!(parse_release("3.4.1"), Ok([3, 4, 1]));
+        for wrong in ["", "4", "4.0", "4.0.0.0", "4.0.256", "4.0.-1", "4..0"] {
+            assert!(parse_release(wrong).is_err(), "{wrong}");
+        }
+        let told = |scamp_masks_errors| {
+            Manner { scamp: [3, 4, 1], scamp_masks_errors, ..Manner::default() }.firmware()
+        };
+        assert_eq!((told(false).dialect, told(true).dialect), (Dialect::Codes, Dialect::Masked));
+        assert_eq!(told(true).release, [3, 4, 1]);
     }
 
     #[test]
