@@ -218,7 +218,7 @@ def states(targets):
 @step
 def an_application_is_loaded_started_and_stopped():
     targets = {(0, 0): {1, 2, 17}, (5, 3): {4}}
-    # rig counts with a signal from point to point, which SC&MP has refused since 3.0: it must look at each core instead.
+    # rig counts with a signal from point to point, which today's SC&MP refuses: it must look at each core instead.
     refused(FatalReturnCodeError, lambda: chips.count_cores_in_state("wait", 30))
     chips.load_application(APLX, targets, app_id=30, wait=True, use_count=False)
     equal(states(targets), [AppState.wait] * 4)

@@ -307,7 +307,6 @@ def elements(message):
 def events_come_back_through_tags():
     port = 20_000 + os.getpid() % 10_000
     with EIEIOConnection(local_host="127.0.0.1", remote_host=lab.board(0), remote_port=port) as connection:
-        chips.set_ip_tag(IPTag(lab.board(0), 0, 0, 1, "127.0.0.1", connection.local_port, strip_sdp=True))
         chips.set_reverse_ip_tag(ReverseIPTag(lab.board(0), 2, port, 4, 4, ECHO_CORE, sdp_port=1))
         # What comes back comes from the port of SC&MP, which a connected socket does not hear.
         with EIEIOConnection(local_host="127.0.0.1") as hears:
