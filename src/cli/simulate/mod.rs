@@ -11,6 +11,7 @@ use super::loopback::{self, NETS, Obeys};
 use super::serve::{self, Origin};
 use super::table::Table;
 use crate::config::{Config, TEXT_BYTES_MAX};
+use crate::simulator::chips::{Dialect, Firmware};
 use crate::simulator::faults::{Fault, GRAMMAR, LINE_BYTES_MAX};
 use crate::simulator::plant::{PORTS, PlantSpec};
 use crate::simulator::serve::{Events, Options, Simulation, foreign_addresses};
@@ -80,12 +81,46 @@ struct Manner {
     /// How long a board needs to boot, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=60_000))]
     boot_ms: u64,
+    /// This core of every chip, 1 to 17, sends back what is sent to it, as nothing else runs there.
+    #[arg(long, value_name = "CORE", value_parser = clap::value_parser!(u8).range(1..=17))]
+    echo_core: Option<u8>,
+    /// The version that SC&MP says it has. Clients look at it: SpiNNMan 7.0.0 and before want 3.
+    #[arg(long, value_name = "N.N.N", default_value = "4.0.0", value_parser = parse_release)]
+    scamp: [u8; 3],
+    /// SC&MP hides what its commands find wrong, as 4.0.0 does: OK comes back, and nothing in it.
+    #[arg(long)]
+    scamp_masks_errors: bool,
+}
+
+/// Major, minor and patch.
+fn parse_release(text: &str) -> Result<[u8; 3], String> {
+    let numbers: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
+    numbers
+        .ok()
+        .and_then(|numbers| numbers.try_into().ok())
+        .ok_or_else(|| "three numbers are needed, as 4.0.0".into())
+}
+
+impl Manner {
+    /// What images turn into.
+    fn firmware(&self) -> Firmware {
+        let dialect = if self.scamp_masks_errors { Dialect::Masked } else { Dialect::Codes };
+        Firmware { dialect, release: self.scamp, ..Firmware::default() }
+    }
 }
 
 impl Default for Manner {
     fn default() -> Manner {
         let spec = PlantSpec::default();
-        Manner { hello: None, seed: spec.seed, fpga_ms: spec.fpga_load_ms, boot_ms: spec.boot_ms }
+        Manner {
+            hello: None,
+            seed: spec.seed,
+            fpga_ms: spec.fpga_load_ms,
+            boot_ms: spec.boot_ms,
+            echo_core: None,
+            scamp: spec.scamp.release,
+            scamp_masks_errors: false,
+        }
     }
 }
 
@@ -240,8 +275,9 @@ fn print_events(events: Events, news: SyncSender<News>) -> Result<(), Failure> {
 
 fn print_line(value: &Value) -> Result<(), Failure> {
     use std::io::Write;
+    // In one piece: at the end of the process output is no longer buffered, and half a line would be left.
     let mut out = io::stdout().lock();
-    writeln!(out, "{value}")?;
+    out.write_all(format!("{value}\n").as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -273,6 +309,8 @@ fn plant_spec(context: &Context, config: &Config, manner: &Manner) -> Result<Pla
         fpga_load_ms: manner.fpga_ms,
         boot_silence_ms: manner.boot_ms / 5,
         boot_ms: manner.boot_ms,
+        echo_core: manner.echo_core,
+        scamp: manner.firmware(),
     })
 }
 
@@ -406,6 +444,19 @@ mod tests {
         assert_eq!(lines.len(), 4);
         let exact = "y".repeat(LINE_BYTES_MAX);
         assert_eq!(lines_of(&format!("{exact}\nclear\n")), [exact, "clear".to_owned()]);
+    }
+
+    #[test]
+    fn a_release_is_three_numbers() {
+        assert_eq!(parse_release("3.4.1"), Ok([3, 4, 1]));
+        for wrong in ["", "4", "4.0", "4.0.0.0", "4.0.256", "4.0.-1", "4..0"] {
+            assert!(parse_release(wrong).is_err(), "{wrong}");
+        }
+        let told = |scamp_masks_errors| {
+            Manner { scamp: [3, 4, 1], scamp_masks_errors, ..Manner::default() }.firmware()
+        };
+        assert_eq!((told(false).dialect, told(true).dialect), (Dialect::Codes, Dialect::Masked));
+        assert_eq!(told(true).release, [3, 4, 1]);
     }
 
     #[test]

@@ -355,6 +355,8 @@ fn chips_spec(machine: &MachinePlan, spec: &PlantSpec) -> ChipsSpec {
         seed: spec.seed,
         hello_to: spec.hello_to.unwrap_or(NOWHERE),
         boot_silence_ms: spec.boot_silence_ms,
+        echo_core: spec.echo_core,
+        scamp: spec.scamp,
         boot_ms: spec.boot_ms,
         ..ChipsSpec::default()
     }

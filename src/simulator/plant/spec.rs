@@ -1,5 +1,6 @@
 //! What a plant is made of, and what is wrong with such a list.
 
+use super::super::chips::Firmware;
 use super::super::faults::Wrong;
 use crate::allocator::link::Link;
 use crate::allocator::{Torus, Triad};
@@ -31,6 +32,10 @@ pub struct PlantSpec {
     pub boot_silence_ms: u64,
     /// How long it takes after an image until chips know their places.
     pub boot_ms: u64,
+    /// The core of every chip that sends back what is sent to it, if there is one.
+    pub echo_core: Option<u8>,
+    /// Which SC&MP images turn into.
+    pub scamp: Firmware,
 }
 
 impl Default for PlantSpec {
@@ -43,6 +48,8 @@ impl Default for PlantSpec {
             fpga_load_ms: 20,
             boot_silence_ms: 20,
             boot_ms: 100,
+            echo_core: None,
+            scamp: Firmware::default(),
         }
     }
 }

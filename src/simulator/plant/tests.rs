@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::allocator::{Torus, Triad};
+use crate::simulator::chips::{Dialect, Firmware};
 use crate::simulator::tests::{
     bmp_request, board, boot_datagrams, chip_request, power, read_reply, stop, who,
 };
@@ -9,7 +10,8 @@ use crate::spinnaker::bmp::fpga::Link;
 use crate::spinnaker::bmp::{self, Boards};
 use crate::spinnaker::scamp;
 use crate::spinnaker::scp::CommandCode;
-use crate::spinnaker::sdp::Chip;
+use crate::spinnaker::scp::Unit;
+use crate::spinnaker::sdp::{Chip, Core, Endpoint, Header, Message, Port};
 use crate::spinnaker::version::Version;
 
 const HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 1), 40_000);
@@ -317,4 +319,28 @@ fn plans_that_contradict_themselves_are_refused_with_a_sentence() {
     for (sentence, change) in cases {
         assert!(refused(change).contains(sentence), "{sentence}: {}", refused(change));
     }
+}
+
+#[test]
+fn chips_are_what_the_spec_says_of_sc_mp_and_the_echo_core() {
+    let scamp = Firmware { dialect: Dialect::Masked, release: [3, 4, 1], ..Firmware::default() };
+    let spec = PlantSpec { scamp, echo_core: Some(5), ..PlantSpec::small(Ipv4Addr::new(127, 50, 0, 1)) };
+    let mut bench = Bench::of(spec);
+    ok(bench.ask_bmp(0, &power(true, &[0])));
+    bench.boot(0);
+    let body = ok(bench.ask_board(0));
+    assert!(body.windows(5).any(|bytes| bytes == b"3.4.1"), "{body:?}");
+    bench.asked += 1;
+    let unknown = scamp::Command::Read { address: 0, length: 257, unit: Unit::Byte };
+    let request = chip_request(Chip::ROOT, bench.asked, &unknown);
+    let refused = ok(bench.ask(bench.at(0), &request, 10));
+    assert!(refused.is_empty(), "an error in the manner of 4.0.0 has no body: {refused:?}");
+    let core = Core::new(5).unwrap();
+    let to = Endpoint { chip: Chip::ROOT, core, port: Port::new(1).unwrap() };
+    let message = Message { header: Header::asking(to, Chip::ROOT), data: b"hello there" };
+    let mut bytes = Vec::new();
+    message.encode_datagram([0; 2], &mut bytes);
+    bench.heard.clear();
+    bench.send(bench.at(0), &bytes);
+    assert!(bench.heard[0].bytes.ends_with(b"hello there"));
 }
