@@ -23,6 +23,7 @@ use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::any;
 use post::Post;
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ pub fn routes(house: &Arc<dyn House>) -> Router {
     let shared = Shared { house: house.clone(), farm: farm.clone(), post: post.clone() };
     let (layer, io) = sockets::layer(&post, house.limits().ping_every);
     tokio::spawn(sockets::pass_on(farm.news(), post, io));
-    let sockets = Router::new().route(sockets::PATH, axum::routing::any(tell::not_found)).layer(layer);
+    // Without the state, which there is none of, the layer would be laid anew for each request, and know no session.
+    let sockets = Router::new().route(sockets::PATH, any(tell::not_found)).layer(layer).with_state(());
     calls::routes(shared.clone()).merge(sockets).layer(from_fn_with_state(shared, guard))
 }
 
