@@ -24,7 +24,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
-use post::Post;
+use post::{Post, Times};
 use std::sync::Arc;
 
 /// What the routes share.
@@ -38,7 +38,7 @@ struct Shared {
 /// The routes, and the task that passes on what happens.
 pub fn routes(house: &Arc<dyn House>) -> Router {
     let farm = house.farm();
-    let post = Arc::new(Post::new(farm.clone()));
+    let post = Arc::new(Post::new(farm.clone(), Times::DEFAULT));
     let shared = Shared { house: house.clone(), farm: farm.clone(), post: post.clone() };
     let (layer, io) = sockets::layer(&post, house.limits().ping_every);
     tokio::spawn(sockets::pass_on(farm.news(), post, io));

@@ -18,14 +18,24 @@ const MAIL_MAX: usize = 1024;
 /// Events that wait for a client who is away; the oldest are dropped.
 const KEPT_MAX: usize = 256;
 
-/// How long they wait.
-const KEPT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long things wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Events for a client who is away.
+    pub kept_max: Duration,
+    /// The word that a board is ready: a client only listens for it once it has its answer and its socket, and nothing
+    /// tells when that is.
+    pub ready_after: Duration,
+}
+
+impl Times {
+    /// Those of published clients.
+    pub const DEFAULT: Times =
+        Times { kept_max: Duration::from_secs(60), ready_after: Duration::from_millis(400) };
+}
 
 /// Clients who are away and for whom something waits.
 const AWAY_MAX: usize = 10_000;
-
-/// A client only listens for a board to be ready once it has its answer and its socket; nothing tells when that is.
-const READY_AFTER: Duration = Duration::from_millis(400);
 
 /// The `serial` of what concerns no board.
 const META: &str = "meta";
@@ -36,6 +46,7 @@ pub type Mail = Arc<str>;
 /// See above.
 pub struct Post {
     farm: Arc<dyn Farm>,
+    times: Times,
     inside: Mutex<Inside>,
     amount: watch::Sender<Option<usize>>,
 }
@@ -86,8 +97,8 @@ pub struct Mailbox {
 
 impl Post {
     /// Nobody is there.
-    pub fn new(farm: Arc<dyn Farm>) -> Post {
-        Post { farm, inside: Mutex::default(), amount: watch::Sender::new(None) }
+    pub fn new(farm: Arc<dyn Farm>, times: Times) -> Post {
+        Post { farm, times, inside: Mutex::default(), amount: watch::Sender::new(None) }
     }
 
     /// A client has another socket. What waited for the client is in its mailbox already.
@@ -98,7 +109,7 @@ impl Post {
         let number = inside.next;
         let client = inside.clients.entry(name.clone()).or_default();
         if sort == Sort::Control {
-            client.forget_old();
+            client.forget_old(self.times.kept_max);
             for (_, text) in client.kept.drain(..) {
                 // There is more room than was kept.
                 let _ = sender.try_send(text);
@@ -126,7 +137,7 @@ impl Post {
         let mut inside = self.inside();
         let Some(client) = inside.clients.get_mut(name) else { return };
         let was_there = client.sockets.remove(&number).is_some();
-        if client.is_gone() {
+        if client.is_gone(self.times.kept_max) {
             inside.clients.remove(name);
         }
         if was_there {
@@ -173,7 +184,7 @@ impl Post {
     fn after_a_while(self: &Arc<Post>, act: impl FnOnce(&Post) + Send + 'static) {
         let post = self.clone();
         drop(tokio::spawn(async move {
-            sleep(READY_AFTER).await;
+            sleep(post.times.ready_after).await;
             act(&post);
         }));
     }
@@ -196,7 +207,7 @@ impl Post {
         let text = event(&held.serial, json!({"event": word}));
         let mut inside = self.inside();
         if !inside.clients.contains_key(&held.name) && inside.clients.len() >= AWAY_MAX + inside.sockets {
-            inside.clients.retain(|_, client| !client.is_gone());
+            inside.clients.retain(|_, client| !client.is_gone(self.times.kept_max));
             if inside.clients.len() >= AWAY_MAX + inside.sockets {
                 return;
             }
@@ -204,7 +215,7 @@ impl Post {
         let client = inside.clients.entry(held.name.clone()).or_default();
         let Sent { told, cut } = client.send(&text, |sort| sort == Sort::Control);
         if told == 0 {
-            client.keep(text);
+            client.keep(text, self.times.kept_max);
         }
         inside.sockets -= cut;
     }
@@ -236,23 +247,23 @@ impl Client {
         sent
     }
 
-    fn keep(&mut self, text: Mail) {
-        self.forget_old();
+    fn keep(&mut self, text: Mail, time_max: Duration) {
+        self.forget_old(time_max);
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_front();
         }
         self.kept.push_back((Instant::now(), text));
     }
 
-    fn forget_old(&mut self) {
-        while self.kept.front().is_some_and(|(since, _)| since.elapsed() >= KEPT_TIME_MAX) {
+    fn forget_old(&mut self, time_max: Duration) {
+        while self.kept.front().is_some_and(|(since, _)| since.elapsed() >= time_max) {
             self.kept.pop_front();
         }
     }
 
     /// Whether there is nobody, and nothing waits.
-    fn is_gone(&mut self) -> bool {
-        self.forget_old();
+    fn is_gone(&mut self, time_max: Duration) -> bool {
+        self.forget_old(time_max);
         self.sockets.is_empty() && self.kept.is_empty()
     }
 }
@@ -312,17 +323,25 @@ mod tests {
         all.join(", ")
     }
 
-    /// Runs a test on a clock that moves when everybody waits.
-    fn run(test: impl AsyncFnOnce(Arc<Post>, Arc<Watched>)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    /// What comes next, in short.
+    async fn next(mail: &mut Mailbox) -> String {
+        let text = mail.mail.recv().await.expect("an event");
+        let event: Value = serde_json::from_str(&text).expect("JSON");
+        format!("{} {}", event["serial"], event["contents"][0]["event"]).replace('"', "")
+    }
+
+    /// Runs a test with these times.
+    fn run(kept_max: Duration, test: impl AsyncFnOnce(Arc<Post>, Arc<Watched>)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let watched = Arc::new(Watched::default());
-        let post = Arc::new(Post::new(watched.clone()));
+        let times = Times { kept_max, ready_after: Duration::ZERO };
+        let post = Arc::new(Post::new(watched.clone(), times));
         runtime.expect("a runtime").block_on(test(post, watched));
     }
 
     #[test]
     fn all_sockets_of_a_client_hear_and_one_that_leaves_takes_nothing_from_the_others() {
-        run(async |post, watched| {
+        run(Duration::MAX, async |post, watched| {
             let name: Arc<str> = "me".into();
             let (mut old, mut new) = (post.join(&name, Sort::Control), post.join(&name, Sort::Control));
             assert!(watched.0.load(Ordering::Relaxed) && post.sockets() == 2);
@@ -338,56 +357,59 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_a_client_who_is_away_waits_for_a_minute() {
-        run(async |post, _| {
-            let name: Arc<str> = "me".into();
-            post.hear(News::Ended(held("a")));
-            sleep(KEPT_TIME_MAX / 2).await;
+    fn what_concerns_a_client_who_is_away_waits_for_a_while() {
+        let name: Arc<str> = "me".into();
+        run(Duration::MAX, async |post, _| {
             post.hear(News::Ended(held("b")));
-            sleep(KEPT_TIME_MAX / 2).await;
             // A worker's socket is not where he hears of it.
             let mut worker = post.join(&name, Sort::Worker);
             let mut control = post.join(&name, Sort::Control);
             assert_eq!([heard(&mut worker), heard(&mut control)], ["", "b reservation end"]);
-            for nth in 0..=KEPT_MAX {
-                post.leave("me", control.number);
-                post.hear(News::Ended(held(&nth.to_string())));
-            }
+            post.leave("me", control.number);
+            (0..=KEPT_MAX).for_each(|nth| post.hear(News::Ended(held(&nth.to_string()))));
             let kept = heard(&mut post.join(&name, Sort::Control));
             assert_eq!((kept.split(", ").count(), kept.starts_with("1 ")), (KEPT_MAX, true));
+        });
+        run(Duration::ZERO, async |post, _| {
+            post.hear(News::Ended(held("b")));
+            assert_eq!(heard(&mut post.join(&name, Sort::Control)), "");
         });
     }
 
     #[test]
     fn a_board_is_ready_when_its_holder_can_hear_of_it() {
-        run(async |post, _| {
+        run(Duration::MAX, async |post, _| {
             let name: Arc<str> = "me".into();
             let mut control = post.join(&name, Sort::Control);
-            post.hear(News::Ready(held("a")));
-            sleep(READY_AFTER / 2).await;
             let mut worker = post.join(&name, Sort::Worker);
-            assert_eq!(heard(&mut worker), "");
-            sleep(READY_AFTER).await;
-            // Once for the board, once for the socket; and from the worker alone.
-            assert_eq!(heard(&mut worker), "a initialized, a initialized");
-            assert_eq!(heard(&mut control), "");
+            post.hear(News::Ready(held("a")));
+            assert_eq!(heard(&mut worker), "", "never at once");
+            assert_eq!(next(&mut worker).await, "a initialized");
             post.rebooted(&["a".into(), "b".into()]);
-            sleep(READY_AFTER * 2).await;
-            assert_eq!(heard(&mut worker), "a initialized");
+            assert_eq!(next(&mut worker).await, "a initialized");
+            // Who comes later hears of it as well; and while there are sockets for workers, no other does.
+            let mut late = post.join(&name, Sort::Worker);
+            assert_eq!([next(&mut late).await, next(&mut worker).await], ["a initialized"; 2]);
+            assert_eq!(heard(&mut control), "");
             post.leave("me", worker.number);
+            post.leave("me", late.number);
             post.rebooted(&["a".into()]);
-            sleep(READY_AFTER * 2).await;
-            assert_eq!(heard(&mut control), "a initialized", "a client that knows no sorts");
+            assert_eq!(next(&mut control).await, "a initialized", "a client that knows no sorts");
+            post.hear(News::Ready(held("b")));
             post.hear(News::Ended(held("a")));
             post.rebooted(&["a".into()]);
-            sleep(READY_AFTER * 2).await;
-            assert_eq!(heard(&mut control), "a reservation end");
+            post.rebooted(&["b".into()]);
+            let mut words = Vec::new();
+            for _ in 0..3 {
+                words.push(next(&mut control).await);
+            }
+            assert_eq!(words, ["a reservation end", "b initialized", "b initialized"]);
         });
     }
 
     #[test]
     fn a_socket_that_takes_nothing_is_given_up() {
-        run(async |post, _| {
+        run(Duration::MAX, async |post, _| {
             let name: Arc<str> = "me".into();
             let mut slow = post.join(&name, Sort::Control);
             (0..=MAIL_MAX).for_each(|_| post.hear(News::EndingSoon(held("a"))));

@@ -29,7 +29,7 @@ const SOCKETS_MAX: usize = 10_000;
 const PAYLOAD_BYTES_MAX: u64 = 1_000_000;
 
 /// How long a client that was let in may take to say who it is.
-const NAMING_TIME_MAX: Duration = Duration::from_secs(10);
+const NAMING_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Packets that were handed to a socket and that its client has not taken.
 const PACKETS_MAX: usize = 128;
