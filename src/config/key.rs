@@ -46,6 +46,8 @@ pub const GUESTS: &[&str] = &["refused", "guest", "user", "operator", "admin"];
 pub const SPALLOC_ROLES: &[&str] = &["guest", "user", "operator"];
 /// Whom callers of the spalloc door may name as the owner of a job.
 pub const SPALLOC_OWNERS: &[&str] = &["any", "known"];
+/// What clients of iCEFARM may be: refused, or a role.
+pub const ICEFARM_ROLES: &[&str] = &["refused", "guest", "user", "operator"];
 /// The levels of the log, the quietest first.
 pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// The ways the log is written.
@@ -73,6 +75,9 @@ pub const KEYS: &[Key] = &[
     key("web.stall_s", seconds(1, 3_600)),
     key("web.ping_s", seconds(1, 3_600)),
     restart("web.changes_max", count(16, 10_000_000)),
+    key("icefarm.role", Kind::Word(ICEFARM_ROLES)),
+    key("icefarm.allow", Kind::Networks),
+    key("icefarm.url", Kind::Url),
     key("limits.frame_bytes_max", count(1 << 10, GIB)),
     key("limits.body_bytes_max", count(1 << 10, GIB)),
     key("limits.members_max", count(1, 1_000_000)),
@@ -163,6 +168,8 @@ pub enum Kind {
     Origins,
     /// A list of ports, or the same in one text with commas between them, or "any".
     Ports,
+    /// Where something answers over HTTP, without a path; the empty text for nowhere.
+    Url,
 }
 
 /// A value that is allowed behind its key.
@@ -257,6 +264,7 @@ impl Kind {
             Kind::Networks => "a list of networks",
             Kind::Origins => "a list of origins",
             Kind::Ports => "a list of ports",
+            Kind::Url => "an address",
         }
     }
 
@@ -270,6 +278,10 @@ impl Kind {
             Kind::Ipv4 => {
                 (text.parse::<std::net::Ipv4Addr>().is_ok(), "four numbers are needed, as 10.11.0.1")
             }
+            Kind::Url => (
+                text.is_empty() || is_origin(text),
+                "an address is needed, as http://lab.example:8080 or https://lab.example",
+            ),
             Kind::Word(words) => {
                 return if words.contains(&text) { Ok(()) } else { Err(not_a_word(text, words)) };
             }

@@ -75,6 +75,8 @@ pub struct Config {
     pub stand_listen: Option<String>,
     /// The web door.
     pub web: Web,
+    /// What clients of iCEFARM find there.
+    pub icefarm: IceFarm,
     /// Every limit.
     pub limits: Limits,
     /// Who is next.
@@ -140,6 +142,17 @@ pub struct Web {
     pub ping_ms: u64,
     /// Changes that are remembered for those who come back.
     pub changes_max: usize,
+}
+
+/// The routes of iCEFARM at the web door, whose protocol knows no users.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IceFarm {
+    /// Under which role they act; None where nobody is served.
+    pub role: Option<Role>,
+    /// Who may come in.
+    pub allow: Vec<Network>,
+    /// Where clients reach the web door, if not where they called it.
+    pub url: Option<String>,
 }
 
 /// Channels through which holders reach their boards.
@@ -331,6 +344,11 @@ impl Config {
                 stall_ms: settings.number("web.stall_s"),
                 ping_ms: settings.number("web.ping_s"),
                 changes_max: settings.number("web.changes_max") as usize,
+            },
+            icefarm: IceFarm {
+                role: settings.text("icefarm.role").parse().ok(),
+                allow: settings.networks("icefarm.allow").to_vec(),
+                url: listen("icefarm.url"),
             },
             limits: Limits::of(&settings),
             queue: Queue { patience_ms: settings.number("queue.patience_s") },

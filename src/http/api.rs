@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::StreamExt;
@@ -48,13 +48,21 @@ fn refusal(headers: &HeaderMap, arrival: Arrival, limits: &Limits) -> Option<Res
     if let Some(refused) = origin::refusal(headers, arrival, limits) {
         return Some(refused);
     }
-    let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let kind = value(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case(JSON) {
+    if !is_json(headers) {
         return Some(tell::line(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a message is sent as application/json"));
     }
-    let length = value(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let length = text_of(headers, CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     length.is_some_and(|length| length > limits.body_bytes_max as u64).then(|| too_large(limits))
+}
+
+/// Whether a body says of itself that it is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let kind = text_of(headers, CONTENT_TYPE).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(JSON)
+}
+
+fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 fn too_large(limits: &Limits) -> Response {
@@ -63,7 +71,7 @@ fn too_large(limits: &Limits) -> Response {
 }
 
 /// Why a body was not taken.
-enum Cut {
+pub enum Cut {
     /// It did not come whole.
     Broken,
     /// There is too much of it.
@@ -71,7 +79,7 @@ enum Cut {
 }
 
 /// The whole of a body, up to a limit.
-async fn gather(body: Body, bytes_max: usize) -> Result<Vec<u8>, Cut> {
+pub async fn gather(body: Body, bytes_max: usize) -> Result<Vec<u8>, Cut> {
     let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::new());
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| Cut::Broken)?;

@@ -1,10 +1,12 @@
 //! What the web door asks of a server.
 
+use super::icefarm::Farm;
 use crate::error::Fault;
 use async_channel::{Receiver, Sender};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that takes time, whoever drives it.
@@ -29,6 +31,9 @@ pub trait House: Send + Sync + 'static {
 
     /// How the server does, in OpenMetrics text.
     fn metrics(&self) -> String;
+
+    /// What clients of iCEFARM speak with.
+    fn farm(&self) -> Arc<dyn Farm>;
 }
 
 /// What peers may cost; read anew for each connection and request.

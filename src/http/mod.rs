@@ -2,7 +2,7 @@
 //!
 //! Reading order: `house` (what is asked of a server, and in what words), `open` (the threads, and the life of one connection),
 //! `patience` (peers that take nothing), `router` (the routes, put together), `origin` (which pages may speak with us),
-//! then the routes: `probes`, `api`, `socket`, `events`, `pages`; and `tell` (answers that are no pages).
+//! then the routes: `probes`, `api`, `socket`, `events`, `pages`, `icefarm` (another protocol, in a room of its own); and `tell` (answers that are no pages).
 //!
 //! This is the only room that knows tokio, hyper and axum, and none of their types leave it: a server hands in sockets that
 //! were accepted, and is asked through the trait `House` by channels and futures that any runtime can drive.
@@ -13,6 +13,7 @@
 mod api;
 mod events;
 mod house;
+pub mod icefarm;
 mod open;
 mod origin;
 mod pages;

@@ -1,7 +1,7 @@
 //! All routes, put together. What another protocol adds to this door is merged, and wrapped around it, here and nowhere else.
 
 use super::house::House;
-use super::{api, events, pages, probes, socket, tell};
+use super::{api, events, icefarm, pages, probes, socket, tell};
 use crate::error::Fault;
 use axum::Router;
 use axum::extract::Request;
@@ -43,6 +43,7 @@ pub fn router(house: &Arc<dyn House>) -> Router {
         .merge(events::routes(house))
         .merge(api::routes(house))
         .merge(pages::routes())
+        .merge(icefarm::routes(house))
         .fallback(tell::not_found)
         .method_not_allowed_fallback(tell::wrong_method)
         .layer(from_fn(say_headers))

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::controller::Reading;
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
-use crate::lab::command::{Command, Consult};
+use crate::lab::command::{Caller, Command, Consult};
 use crate::lab::fact::{JobId, SessionEnd, SessionKey};
 use crate::lab::job::JobState;
 use crate::lab::view::{BoardAddress, Query, View};
@@ -247,7 +247,10 @@ async fn finish(
                 Reading::Said(words) => Heard::Said(words),
             }))
         }
-        Either::Right(Plan::ConsultAll { serials, what }) => consult_all(house, serials, what, asker).await,
+        Either::Right(Plan::ConsultAll { serials, what }) => {
+            let obeyed = consult_all(house, serials, what, &asker.caller).await;
+            obeyed.map(Outcome::Obeyed)
+        }
         Either::Right(_) => {
             // Whoever ordered it may hang up meanwhile; it is done wholly all the same.
             let house = house.clone();
@@ -257,18 +260,20 @@ async fn finish(
 }
 
 /// Puts a question to several boards, or to none if it may not be put to all. Those that fail are left out of the answer.
-async fn consult_all(house: &Arc<House>, serials: Vec<Arc<str>>, what: Consult, asker: &Asker<'_>) -> Came {
+pub async fn consult_all(
+    house: &House,
+    serials: Vec<Arc<str>>,
+    what: Consult,
+    caller: &Caller,
+) -> Result<Vec<Arc<str>>, Fault> {
     let allowed = house.counter.see(|lab| {
         let address = |serial: &Arc<str>| BoardAddress::Serial { machine: None, serial: serial.clone() };
-        serials
-            .iter()
-            .map(|serial| lab.consult(&asker.caller, &address(serial)))
-            .collect::<Result<Vec<_>, _>>()
+        serials.iter().map(|serial| lab.consult(caller, &address(serial))).collect::<Result<Vec<_>, _>>()
     });
     let allowed = allowed.map_err(|refusal| refusal.fault())?;
     let asked = join_all(allowed.into_iter().map(|at| house.hardware.consult(at, what.clone()))).await;
     let obeyed = serials.into_iter().zip(asked).filter(|(_, said)| said.is_ok());
-    Ok(Outcome::Obeyed(obeyed.map(|(serial, _)| serial).collect()))
+    Ok(obeyed.map(|(serial, _)| serial).collect())
 }
 
 /// What happened to a job, from wherever all of it is known; what the lab remembers if the journal knows no more.

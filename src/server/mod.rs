@@ -256,7 +256,7 @@ impl Server {
             DoorKind::Native => Door::Native,
             DoorKind::Spalloc => Door::Spalloc,
             DoorKind::Web => {
-                let web = Web::open(Arc::new(WebDoor(self.house.clone())));
+                let web = Web::open(Arc::new(WebDoor::new(self.house.clone())));
                 let web =
                     web.map_err(|error| ServerError(format!("the web door does not start: {error}")))?;
                 Door::Web(self.web.insert(web).entrance())

@@ -14,6 +14,7 @@ mod fake_server;
 mod faults;
 mod history;
 mod house;
+mod icefarm;
 mod journal_cli;
 mod life;
 mod program;

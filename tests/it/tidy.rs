@@ -236,7 +236,7 @@ fn the_runtime_is_named_in_the_shell_only() {
 
 #[test]
 fn the_runtime_of_the_web_door_is_named_in_its_room_only() {
-    let foreign = ["tokio", "hyper", "axum"];
+    let foreign = ["tokio", "hyper", "axum", "socketioxide"];
     let named = sources().into_iter().filter(|(name, _)| room(name) != "http");
     let outside: Vec<_> = named
         .filter(|(_, text)| foreign.iter().any(|word| code(text).contains(&format!("{word}::"))))

@@ -1,26 +1,39 @@
 //! The server as the web door asks for it: `talk` holds native conversations over channels, `changes` tells those who look on
-//! and come back, `metrics` writes how the server does. HTTP itself is the business of the room `http`.
+//! and come back, `icefarm` serves clients of another protocol, `metrics` writes how the server does. HTTP itself is the business of the room `http`.
 
 mod changes;
+mod icefarm;
 mod metrics;
 mod talk;
 
 use super::house::House;
 use crate::error::Fault;
+use crate::http::icefarm::Farm;
 use crate::http::{Changes, Later, Limits, Line, Readiness};
 use async_std::task;
 use changes::Looking;
+use icefarm::IceFarm;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use talk::{Ends, Manner, Talk};
 
 /// See above.
-pub struct WebDoor(pub Arc<House>);
+pub struct WebDoor {
+    house: Arc<House>,
+    farm: Arc<IceFarm>,
+}
+
+impl WebDoor {
+    /// The door of this house.
+    pub fn new(house: Arc<House>) -> WebDoor {
+        WebDoor { farm: Arc::new(IceFarm::open(&house)), house }
+    }
+}
 
 impl crate::http::House for WebDoor {
     fn limits(&self) -> Limits {
-        let config = self.0.config();
+        let config = self.house.config();
         Limits {
             origins: config.web.origins.clone(),
             body_bytes_max: config.web.body_bytes_max,
@@ -32,24 +45,28 @@ impl crate::http::House for WebDoor {
     }
 
     fn converse(&self, peer: SocketAddr) -> Line {
-        begin(&self.0, peer, Manner::Lasting)
+        begin(&self.house, peer, Manner::Lasting)
     }
 
     fn consult(&self, peer: SocketAddr) -> Line {
-        begin(&self.0, peer, Manner::AskedOnly)
+        begin(&self.house, peer, Manner::AskedOnly)
     }
 
     fn changes(&self, session: &str, cursor: Option<&str>) -> Result<Box<dyn Changes>, Fault> {
-        Ok(Box::new(Looking::begin(&self.0, session, cursor)?))
+        Ok(Box::new(Looking::begin(&self.house, session, cursor)?))
     }
 
     fn readiness(&self) -> Later<'static, Readiness> {
-        let house = self.0.clone();
+        let house = self.house.clone();
         Box::pin(async move { Readiness { reasons: house.reasons_not_ready().await } })
     }
 
     fn metrics(&self) -> String {
-        metrics::write(&self.0)
+        metrics::write(&self.house)
+    }
+
+    fn farm(&self) -> Arc<dyn Farm> {
+        self.farm.clone()
     }
 }
 
