@@ -1,17 +1,20 @@
 //! The controllers of all machines: orders go out to them, what comes of them comes back to the desk as news.
 
 use super::book::Book;
+use super::debts::Debts;
 use super::desk::News;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::MachineConfig;
 use crate::controller::driver::{self, Handle};
 use crate::controller::{Boards, ControllerError, Outcome, Reading, Task};
 use crate::lab::command::{Consult, Consultation};
 use crate::lab::effect::{Effect, Order};
 use crate::lab::fact::MachineName;
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
+use futures_util::future::{self, select};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// See above.
@@ -26,8 +29,24 @@ pub struct Hardware {
 /// The controllers in use, and those whose machines are gone but whose last orders may still run.
 #[derive(Default)]
 struct Inside {
-    machines: BTreeMap<MachineName, (MachineConfig, Handle)>,
-    leaving: Vec<Handle>,
+    machines: BTreeMap<MachineName, Controller>,
+    leaving: BTreeMap<MachineName, Leaving>,
+    /// The other ends see it go when all is to end, also what still waits for the end of something else.
+    open: Option<(Sender<()>, Receiver<()>)>,
+}
+
+/// The controller of a machine.
+struct Controller {
+    config: MachineConfig,
+    debts: Arc<Debts>,
+    handle: Handle,
+}
+
+/// A controller whose machine is gone.
+struct Leaving {
+    controller: Controller,
+    /// When nobody waits for it any more.
+    until: Moment,
 }
 
 impl Hardware {
@@ -37,46 +56,85 @@ impl Hardware {
     }
 
     /// Brings the controllers to the configuration: what did not change goes on undisturbed. Controllers of
-    /// machines that are gone finish what they were told; they end at the next change.
+    /// machines that are gone finish what they were told, for as long as an order may take. No board ever has two controllers:
+    /// a new one begins when the one before it has ended, and takes over what that one owes if the boards are the same.
     pub fn configure(&self, machines: &[MachineConfig]) {
         let mut inside = self.inside();
-        inside.leaving.clear();
+        let now = self.clock.now();
+        inside.leaving.retain(|_, leaving| leaving.until > now && !leaving.controller.debts.are_paid());
         let mut before = std::mem::take(&mut inside.machines);
         for machine in machines {
             let name = machine.spec.name.clone();
-            let same = before.remove(&name);
-            let (kept, gone) = match same {
-                Some((config, handle)) if is_same(&config, machine) => (Some(handle), None),
-                Some((_, handle)) => (None, Some(handle)),
-                None => (None, None),
+            let controller = match before.remove(&name) {
+                Some(same) if is_same(&same.config, machine) => {
+                    Controller { config: machine.clone(), ..same }
+                }
+                Some(other) => self.replace(&mut inside, other, now, machine),
+                None => match inside.leaving.remove(&name) {
+                    Some(Leaving { controller, .. }) => self.replace(&mut inside, controller, now, machine),
+                    None => self.start(machine, future::ready(())),
+                },
             };
-            inside.leaving.extend(gone);
-            let handle = kept.unwrap_or_else(|| self.start(machine));
-            inside.machines.insert(name, (machine.clone(), handle));
+            inside.machines.insert(name, controller);
         }
-        inside.leaving.extend(before.into_values().map(|(_, handle)| handle));
+        for (name, controller) in before {
+            let until = now.plus_ms(controller.config.spec.order_ms_max);
+            inside.leaving.insert(name, Leaving { controller, until });
+        }
         self.book.retain(|machine| inside.machines.contains_key(machine));
     }
 
-    fn start(&self, machine: &MachineConfig) -> Handle {
-        let news = self.news.clone();
+    /// Another controller for a machine: the old one ends first, at once if it can be relieved of what it owes.
+    fn replace(
+        &self,
+        inside: &mut Inside,
+        old: Controller,
+        now: Moment,
+        machine: &MachineConfig,
+    ) -> Controller {
+        let Controller { config, debts, handle } = old;
+        let same_boards = config.spec.same_boards(&machine.spec);
+        let orders = if same_boards { debts.retire() } else { Vec::new() };
+        let open = inside.open.get_or_insert_with(|| async_channel::bounded(1)).0.clone();
+        let clock = self.clock.clone();
+        let until = now.plus_ms(config.spec.order_ms_max);
+        let after = async move {
+            let given_up = async { drop(select(pin!(clock.sleep_until(until)), pin!(open.closed())).await) };
+            drop(select(pin!(debts.settled()), pin!(given_up)).await);
+            handle.stop().await;
+        };
+        let new = self.start(machine, after);
+        for order in orders {
+            new.debts.owe(&order);
+            new.handle.give(Task::Order(order));
+        }
+        new
+    }
+
+    /// Starts the controller of a machine, which waits for the end of something before it takes its first order.
+    fn start(&self, machine: &MachineConfig, after: impl Future<Output = ()> + Send + 'static) -> Controller {
+        let debts: Arc<Debts> = Arc::default();
+        let (news, owed) = (self.news.clone(), debts.clone());
         let (book, clock, known) = (self.book.clone(), self.clock.clone(), machine.spec.clone());
-        let outcomes = move |outcome| {
+        let tell = move |outcome| {
             book.note_outcome(clock.now(), &known, &outcome);
             // A desk that has closed is told again after the next start.
             let _ = news.try_send(News::Outcome(outcome));
         };
+        let outcomes = move |outcome| owed.pay(outcome, &tell);
         let boards = Boards::of(machine.spec.clone());
         let (name, settings) = (machine.spec.name.clone(), machine.controller.clone());
-        driver::start(name, settings, boards, self.clock.clone(), outcomes)
+        let handle = driver::start_after(after, name, settings, boards, self.clock.clone(), outcomes);
+        Controller { config: machine.clone(), debts, handle }
     }
 
     /// Gives an order to the controller of its machine.
     pub fn order(&self, order: Order) {
         let inside = self.inside();
         let sent = match inside.machines.get(&order.machine) {
-            Some((_, handle)) => {
+            Some(Controller { debts, handle, .. }) => {
                 self.book.note_order(&order);
+                debts.owe(&order);
                 handle.give(Task::Order(order.clone()));
                 true
             }
@@ -96,11 +154,11 @@ impl Hardware {
         let (answer, answered) = oneshot::channel();
         let board = {
             let inside = self.inside();
-            let Some((machine, handle)) = inside.machines.get(&at.board.machine) else {
+            let Some(Controller { config, handle, .. }) = inside.machines.get(&at.board.machine) else {
                 return Err(ControllerError::Silent);
             };
             handle.give(Task::Consult { at: at.clone(), what: what.clone(), answer });
-            machine.spec.board_name(at.board.board)
+            config.spec.board_name(at.board.board)
         };
         let said = answered.await.unwrap_or(Err(ControllerError::Silent));
         self.book.note_consult(self.clock.now(), board, &at, &what, &said);
@@ -130,4 +188,126 @@ impl Hardware {
 /// Whether a controller can go on under another configuration.
 fn is_same(before: &MachineConfig, after: &MachineConfig) -> bool {
     before.controller == after.controller && before.spec.same_boards(&after.spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::BoardIndex;
+    use crate::config::Config;
+    use crate::lab::effect::Action;
+    use crate::lab::fact::{BoardRef, Grant, OrderId};
+    use async_std::task::block_on;
+    use std::time::Duration;
+
+    /// Whoever waits longer than this for something that should come at once waits in vain.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    struct Bench {
+        clock: Clock,
+        hardware: Arc<Hardware>,
+        heard: Receiver<News>,
+    }
+
+    impl Bench {
+        /// Hardware of one machine of so many boards, whose cleaning takes that long.
+        fn new(boards: u32, clean_ms: u32) -> Bench {
+            let (news, heard) = async_channel::unbounded();
+            let clock = Clock::moved(Moment(1_000_000));
+            let bench = Bench { hardware: Hardware::new(clock.clone(), news), clock, heard };
+            bench.hardware.configure(&machine(boards, clean_ms));
+            bench
+        }
+
+        fn clean(&self, grant: u64, boards: &[u32]) {
+            self.hardware.order(Order {
+                id: id(grant),
+                machine: "m".into(),
+                action: Action::Clean,
+                boards: boards.iter().copied().map(BoardIndex).collect(),
+                mates: [].into(),
+                job: None,
+            });
+        }
+
+        /// Waits until the controller has taken all it was given so far.
+        fn catch_up(&self) {
+            let board = BoardRef { machine: "m".into(), board: BoardIndex(0) };
+            let at = Consultation { board, order: id(99), held: None };
+            let asked = self.hardware.consult(at, Consult::Identify { on: None });
+            let answer = block_on(async_std::future::timeout(PATIENCE, asked)).expect("nothing came");
+            assert_eq!(answer, Ok(Reading::Done));
+        }
+
+        /// The next order that all its boards obeyed.
+        fn obeyed(&self) -> (OrderId, usize) {
+            let news = block_on(async_std::future::timeout(PATIENCE, self.heard.recv()));
+            match news.expect("nothing came").expect("an open channel") {
+                News::Outcome(Outcome { order, obeyed, failed }) if failed.is_empty() => {
+                    (order, obeyed.len())
+                }
+                _ => panic!("something else came"),
+            }
+        }
+    }
+
+    fn id(grant: u64) -> OrderId {
+        OrderId { grant: Grant(grant), step: 0 }
+    }
+
+    fn machine(boards: u32, clean_ms: u32) -> Vec<MachineConfig> {
+        let serials: Vec<_> = (0..boards).map(|number| format!("\"b{number}\"")).collect();
+        let text = format!(
+            "[[machine]]\nname = \"m\"\nshape = \"pool\"\nserials = [{}]\ncontroller = \"simulated\"\n\
+             [machine.simulated]\nclean_ms = {clean_ms}\n",
+            serials.join(", ")
+        );
+        Config::load(Some(&text), &[], &[]).expect("a configuration").machines
+    }
+
+    #[test]
+    fn a_controller_with_other_settings_takes_over_what_is_owed_and_the_old_one_is_not_heard() {
+        let bench = Bench::new(3, 1_000);
+        bench.clean(1, &[0, 1]);
+        bench.catch_up();
+        bench.hardware.configure(&machine(3, 10));
+        bench.catch_up();
+        bench.clock.advance(10);
+        assert_eq!(bench.obeyed(), (id(1), 2));
+        bench.clock.advance(10_000);
+        bench.clean(2, &[0]);
+        bench.catch_up();
+        bench.clock.advance(10);
+        assert_eq!(bench.obeyed(), (id(2), 1), "each board of each order answers once");
+    }
+
+    #[test]
+    fn a_machine_with_other_boards_waits_until_its_old_boards_have_answered() {
+        let bench = Bench::new(3, 1_000);
+        bench.clean(1, &[0, 1]);
+        bench.catch_up();
+        bench.hardware.configure(&machine(4, 0));
+        bench.clean(2, &[0]);
+        // Whoever drives the new boards already answers now.
+        block_on(async { async_std::future::timeout(Duration::from_millis(50), bench.heard.recv()).await })
+            .expect_err("two controllers at once");
+        bench.clock.advance(1_000);
+        assert_eq!([bench.obeyed(), bench.obeyed()], [(id(1), 2), (id(2), 1)]);
+    }
+
+    #[test]
+    fn a_machine_that_comes_back_waits_for_its_own_past_but_not_for_ever() {
+        let bench = Bench::new(3, u32::MAX);
+        bench.clean(1, &[0]);
+        bench.catch_up();
+        bench.hardware.configure(&[]);
+        let back = machine(4, 0);
+        let order_ms_max = back[0].spec.order_ms_max;
+        bench.hardware.configure(&back);
+        bench.clean(2, &[0]);
+        bench.clock.advance(order_ms_max - 1);
+        assert!(bench.heard.is_empty());
+        bench.clock.advance(1);
+        assert_eq!(bench.obeyed(), (id(2), 1));
+    }
 }

@@ -203,7 +203,11 @@ impl Floor {
         let Some(layout) = &self.layout else { return };
         let mut failures = BTreeMap::new();
         match came {
-            Err(why) => failures.extend(layout.root(&boot.job).map(|root| (root, why))),
+            // Without a board at the corner another one has to stand for it: a job that was not booted must not be ready.
+            Err(why) => {
+                let root = layout.root(&boot.job).filter(|root| boot.on.contains(root));
+                failures.extend(root.or_else(|| boot.on.first().copied()).map(|board| (board, why)));
+            }
             Ok(booted) => {
                 self.steps.push_back(Step::Say(format!("{cause}: booted, {} answers", booted.release)));
                 if let Some(geometry) = layout.geometry(&boot.job) {
