@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_comes_back_waits_for_its_own_past_but_not_for_ever() {
-        let bench = Bench::new(3, u32::MAX);
+        let bench = Bench::new(3, 3_600_000);
         bench.clean(1, &[0]);
         bench.catch_up();
         bench.hardware.configure(&[]);
