@@ -432,7 +432,10 @@ impl Floor {
         if !self.fence.has(board) {
             return Some(ControllerError::Unable("the machine has no such board".into()));
         }
-        if !self.fence.allows(at) {
+        // Whoever asked for a power cycle knew of no newer order: after that one, even of the same grant, the board must not
+        // come on again.
+        let outdated = *what == Consult::PowerCycle && at.order < self.fence.newest(board);
+        if outdated || !self.fence.allows(at) {
             return Some(ControllerError::Stale);
         }
         if matches!(what, Consult::Send { .. }) {
