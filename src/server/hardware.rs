@@ -99,8 +99,10 @@ impl Hardware {
         let clock = self.clock.clone();
         let until = now.plus_ms(config.spec.order_ms_max);
         let after = async move {
-            let given_up = async { drop(select(pin!(clock.sleep_until(until)), pin!(open.closed())).await) };
-            drop(select(pin!(debts.settled()), pin!(given_up)).await);
+            let given_up = async {
+                _ = select(pin!(clock.sleep_until(until)), pin!(open.closed())).await;
+            };
+            _ = select(pin!(debts.settled()), pin!(given_up)).await;
             handle.stop().await;
         };
         let new = self.start(machine, after);
