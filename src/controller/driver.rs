@@ -17,7 +17,7 @@ use crate::lab::fact::MachineName;
 use async_channel::{Receiver, Sender};
 use async_std::task::JoinHandle;
 use futures_channel::oneshot;
-use futures_util::future::{self, Either};
+use futures_util::future::{self, BoxFuture, Either, FutureExt};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -76,26 +76,36 @@ pub fn start(
     clock: Clock,
     outcomes: impl Outcomes,
 ) -> Handle {
+    start_after(future::ready(()), machine, settings, boards, clock, outcomes)
+}
+
+/// The same, but nothing is done before something else is over. Tasks wait meanwhile.
+pub fn start_after(
+    before: impl Future<Output = ()> + Send + 'static,
+    machine: MachineName,
+    settings: ControllerSettings,
+    boards: Boards,
+    clock: Clock,
+    outcomes: impl Outcomes,
+) -> Handle {
     let (tasks, arriving) = async_channel::unbounded();
     let answers = Answers::default();
-    let ended = match settings {
+    let runs: BoxFuture<'static, ()> = match settings {
         ControllerSettings::Simulated(settings) => {
             let play = Play { boards: Simulated::new(settings, boards), clock, outcomes, answers };
-            async_std::task::spawn(play.run(arriving))
+            play.run(arriving).boxed()
         }
         ControllerSettings::Command(settings) => {
-            let office = Office::new(machine, settings, boards, clock, outcomes, answers);
-            async_std::task::spawn(office.run(arriving))
+            Office::new(machine, settings, boards, clock, outcomes, answers).run(arriving).boxed()
         }
         ControllerSettings::Bmp(settings) => {
-            let room = Room::new(machine, settings, boards, clock, outcomes, answers);
-            async_std::task::spawn(room.run(arriving))
+            Room::new(machine, settings, boards, clock, outcomes, answers).run(arriving).boxed()
         }
         ControllerSettings::Agent(settings) => {
-            let hub = Hub::new(settings, clock, Arc::new(Alone { boards, outcomes }));
-            async_std::task::spawn(hub.run(arriving))
+            Hub::new(settings, clock, Arc::new(Alone { boards, outcomes })).run(arriving).boxed()
         }
     };
+    let ended = async_std::task::spawn(before.then(|()| runs));
     Handle { tasks, ended: Some(ended), hub: None }
 }
 

@@ -58,6 +58,7 @@ mod channel;
 mod channels;
 mod connection;
 mod conversation;
+mod debts;
 mod doors;
 mod errand;
 mod hardware;

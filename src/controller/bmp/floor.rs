@@ -203,7 +203,11 @@ impl Floor {
         let Some(layout) = &self.layout else { return };
         let mut failures = BTreeMap::new();
         match came {
-            Err(why) => failures.extend(layout.root(&boot.job).map(|root| (root, why))),
+            // Without a board at the corner another one has to stand for it: a job that was not booted must not be ready.
+            Err(why) => {
+                let root = layout.root(&boot.job).filter(|root| boot.on.contains(root));
+                failures.extend(root.or_else(|| boot.on.first().copied()).map(|board| (board, why)));
+            }
             Ok(booted) => {
                 self.steps.push_back(Step::Say(format!("{cause}: booted, {} answers", booted.release)));
                 if let Some(geometry) = layout.geometry(&boot.job) {
@@ -428,7 +432,10 @@ impl Floor {
         if !self.fence.has(board) {
             return Some(ControllerError::Unable("the machine has no such board".into()));
         }
-        if !self.fence.allows(at) {
+        // Whoever asked for a power cycle knew of no newer order: after that one, even of the same grant, the board must not
+        // come on again.
+        let outdated = *what == Consult::PowerCycle && at.order < self.fence.newest(board);
+        if outdated || !self.fence.allows(at) {
             return Some(ControllerError::Stale);
         }
         if matches!(what, Consult::Send { .. }) {

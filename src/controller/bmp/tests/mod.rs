@@ -421,6 +421,30 @@ fn boards_without_their_chips_fail_and_others_obey() {
 }
 
 #[test]
+fn a_power_cycle_that_comes_after_the_board_was_cleaned_does_not_switch_it_on() {
+    let mut bench = Bench::new();
+    bench.order(1, 0, prepare(), &[0]);
+    bench.run();
+    bench.order(1, 1, Action::Clean, &[0]);
+    bench.run();
+    let cycle = bench.ask(1, 0, Consult::PowerCycle, Some((&[0], "")));
+    bench.run();
+    assert_eq!(bench.answers[&cycle], Err(ControllerError::Stale));
+    assert!(bench.toy(0).on.is_empty());
+}
+
+#[test]
+fn a_job_without_a_board_at_its_corner_is_not_said_to_be_booted() {
+    let mut bench = Bench::new();
+    bench.order(1, 0, boot(), &[3, 6]);
+    bench.run();
+    assert!(bench.boots.is_empty());
+    let (good, failed) = bench.came(id(1, 0));
+    assert_eq!((good, failed.len()), (vec![6], 1));
+    assert!(failed[0].0 == 3 && failed[0].1.contains("cannot be booted"), "{failed:?}");
+}
+
+#[test]
 fn nothing_is_booted_when_a_board_fails_or_is_taken_away() {
     let mut bench = Bench::new();
     bench.toy(0).bad = [(1, 99)].into();
