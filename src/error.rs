@@ -123,6 +123,11 @@ table! {
     BOARD_UNREACHABLE = 1042, "Datagrams cannot reach the board: no host is configured for it, or the host has no address.";
     PORT_REFUSED = 1043, "channel.ports: channels may not be opened to this port of a board.";
 
+    NO_AGENTS = 1050, "No worker may register for this machine: its boards do not come with agents, or no token is set for it.";
+    WRONG_TOKEN = 1051, "The token is not the one that the machine's workers have.";
+    STAY_UNKNOWN = 1052, "No worker with this stay is registered on this connection under this session, or its stay is over. Register again.";
+    BOARD_TAKEN = 1053, "Another worker of the machine has this board; the sentence names both.";
+
     FRAME_TOO_LARGE = 1100, "limits.frame_bytes_max: the frame has too many compressed bytes. The connection is closed.";
     BODY_TOO_LARGE = 1101, "limits.body_bytes_max: the frame inflates to too many bytes. The connection is closed.";
     TOO_MANY_MEMBERS = 1102, "limits.members_max: the frame has too many gzip members. The connection is closed.";
@@ -151,6 +156,9 @@ table! {
     DATAGRAM_TOO_LARGE = 1132, "limits.datagram_bytes_max: a datagram has too many bytes. None of the call was sent.";
     TOO_MANY_DATAGRAMS = 1133, "limits.datagrams_per_call_max: too many datagrams in one call. None of them was sent.";
     DATAGRAM_RATE = 1134, "channel.rate_per_s: the channel may not send another datagram yet. Try again in a moment.";
+    TOO_MANY_AGENTS = 1140, "A machine has 1000 workers at most, and a connection 64.";
+    TOO_MANY_AGENT_BOARDS = 1141, "A worker has 1000 boards at most.";
+    AGENTS_BUSY = 1142, "The lab has not heard yet of all that workers of the machine said, or the machine is being configured. Try again in a second.";
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::server::{
 use async_std::task;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ impl Origin {
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let loaded = Config::load(text.as_deref(), &environment, &self.flags);
-        loaded.map_err(|complaints| config::report(&Err(complaints), &self.name()))
+        let whole = loaded.and_then(|mut config| config.read_tokens(&read_bytes).map(|()| config));
+        whole.map_err(|complaints| config::report(&Err(complaints), &self.name()))
     }
 
     /// What the source is called in complaints.
@@ -61,6 +63,14 @@ impl Origin {
             .as_deref()
             .map_or_else(|| "built-in configuration".to_owned(), |file| file.display().to_string())
     }
+}
+
+/// What is in a file, and no more of it than one byte past the most that it may have.
+fn read_bytes(file: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
 }
 
 fn read_text(file: &Path) -> Result<String, String> {

@@ -1,9 +1,9 @@
 //! What makes the boards of a machine obey, and its settings.
 
-use super::command;
 use super::form::Form;
 use super::key::{Kind, count, quoted};
 use super::raw::{Body, Node};
+use super::{agent, command};
 use crate::allocator::{BoardIndex, Torus};
 use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::lab::machine::Shape;
@@ -13,14 +13,14 @@ use std::sync::Arc;
 /// All words for controllers.
 const CONTROLLERS: &[&str] = &["simulated", "command", "bmp", "agent"];
 /// The controllers this build has.
-const CONTROLLERS_BUILT: &[&str] = &["simulated", "command"];
+const CONTROLLERS_BUILT: &[&str] = &["simulated", "command", "agent"];
 /// The controllers that are words already and not in this build yet.
-pub const CONTROLLERS_TO_COME: &[&str] = &["bmp", "agent"];
+pub const CONTROLLERS_TO_COME: &[&str] = &["bmp"];
 /// The longest time a simulated board is told to take, in milliseconds.
 const SIMULATED_MS_MAX: u64 = 3_600_000;
 /// Reads which controller the machine has, and its settings.
 pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
-    let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ");
+    let listed = CONTROLLERS_BUILT.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     form.require("controller", &format!("is missing: what makes the boards obey; this build has {listed}"));
     let word = form.text("controller", Kind::Word(CONTROLLERS));
     let at = form.table.entry("controller").map_or(form.at, |entry| entry.node.at);
@@ -37,9 +37,16 @@ pub fn read(form: &mut Form, shape: &Shape) -> ControllerSettings {
         }
     }
     warn_of_others(form, word.as_deref());
-    // Both sections are read whichever is chosen, so that what is wrong in either is told.
+    // All sections are read whichever is chosen, so that what is wrong in any is told.
     let simulated = section(form, "simulated", "machine.simulated", |form| simulated(form, shape));
     let command = section(form, "command", "machine.command", command::read);
+    let agent = section(form, "agent", "machine.agent", agent::read);
+    if word.as_deref() == Some("agent") {
+        if matches!(shape, Shape::Triads(_)) {
+            form.complain(at, "controller", "agents bring boards to pools only");
+        }
+        return ControllerSettings::Agent(agent.unwrap_or_default());
+    }
     if word.as_deref() == Some("command") {
         if command.is_none() && form.table.entry("command").is_none() {
             form.complain(at, "command.program", "is missing: write it below [machine.command]");

@@ -3,13 +3,13 @@
 //! A value that is complained about is replaced by a harmless one and the walk goes on, so that all complaints
 //! come at once. Nothing of such a walk survives: whoever asked for it gets the complaints instead.
 
-use super::command;
 use super::complaint::Complaints;
 use super::controller;
 use super::form::{Form, inside, read_numbers};
 use super::key::{Kind, count, quoted, seconds};
 use super::places;
 use super::raw::{Body, Entry, Node, Table};
+use super::{agent, command};
 use crate::allocator::{Link, Torus, Triad};
 use crate::controller::ControllerSettings;
 use crate::lab::machine::{MachineSpec, Shape, TriadsSpec};
@@ -65,6 +65,10 @@ pub const MACHINE_PATHS: &[&str] = &[
     "machine.simulated.silent_share",
     "machine.simulated.broken_boards",
     "machine.simulated.stuck_boards",
+    "machine.agent",
+    "machine.agent.timeout_s",
+    "machine.agent.token",
+    "machine.agent.token_file",
     "machine.command",
     "machine.command.program",
     "machine.command.directory",
@@ -158,7 +162,7 @@ impl<'l> Reader<'_, 'l> {
             settle_ms: form.number("settle_s", seconds(0, SETTLE_S_MAX)).unwrap_or(0),
             order_ms_max: form.number("order_s_max", seconds(1, ORDER_S_MAX)).unwrap_or(ORDER_MS_DEFAULT),
             shape,
-            agents: false,
+            agents: matches!(controller, ControllerSettings::Agent(_)),
         };
         if let Some(entry) = table.entry("kinds").filter(|_| spec.kinds.is_empty()) {
             form.complain(
@@ -247,7 +251,10 @@ impl<'l> Reader<'_, 'l> {
             }
             (None, Some(entry)) => {
                 let serials = form.names("serials").unwrap_or_default();
-                if serials.is_empty() && matches!(&entry.node.body, Body::List(list) if list.is_empty()) {
+                if serials.is_empty()
+                    && !agent::brings_boards(table)
+                    && matches!(&entry.node.body, Body::List(list) if list.is_empty())
+                {
                     form.complain(entry.node.at, "serials", "a pool needs at least one board");
                 }
                 self.take_pool_boards(serials.len() as u64, entry.node.at);
@@ -258,7 +265,9 @@ impl<'l> Reader<'_, 'l> {
                 (Vec::new(), at)
             }
             (None, None) => {
-                form.complain(at, "count", "is missing: a pool needs either count or serials");
+                if !agent::brings_boards(table) {
+                    form.complain(at, "count", "is missing: a pool needs either count or serials");
+                }
                 (Vec::new(), at)
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file; `raw` (the text as a tree of values, each with its place); `key` (the schema, and what
 //! may stand behind each key); `settings` (built in, file, environment and flags laid over each other); `form`,
-//! `machine`, `places`, `controller`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
+//! `machine`, `places`, `controller`, `agent`, `command` (one `[[machine]]`); `complaint`; then `show` and `changes`, which print what was read;
 //! and `spalloc_import`, which makes such a file of what spalloc_server is configured with.
 //!
 //! All complaints come at once, each with its place and its key, and while there is one there is no `Config`: it
@@ -11,6 +11,7 @@
 //!
 //! What is deliberately not here: opening files and asking the environment. Their contents are arguments.
 
+mod agent;
 mod changes;
 mod command;
 mod complaint;
@@ -45,7 +46,7 @@ use crate::user::Role;
 use complaint::Complaints;
 use settings::Settings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The doors this build has; the others may be configured, and stay closed.
 const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen", "web.listen"];
@@ -350,6 +351,14 @@ impl Config {
             warnings,
             settings,
         }
+    }
+
+    /// Reads the tokens that machines keep in files, through what opens files for it.
+    pub fn read_tokens(
+        &mut self,
+        read: &dyn Fn(&Path, usize) -> Result<Vec<u8>, String>,
+    ) -> Result<(), Vec<Complaint>> {
+        agent::read_tokens(&mut self.machines, read)
     }
 
     /// The part that steers the decisions of the lab.

@@ -5,6 +5,7 @@ use super::complaint::Complaint;
 use super::key::{KEYS, Value};
 use super::machine::{MachineConfig, counted_serial};
 use crate::allocator::{BoardIndex, Triad};
+use crate::controller::agent::AgentSettings;
 use crate::controller::{ControllerSettings, SimulatedSettings};
 use crate::lab::machine::{Physical, Places, Shape, TriadsSpec};
 use std::fmt::Display;
@@ -102,8 +103,21 @@ fn show_machine(machine: &MachineConfig) -> String {
             sheet.put("time_limit_s", Value::Millis(settings.time_limit_ms));
             sheet.put("parallel_max", settings.parallel_max);
         }
+        ControllerSettings::Agent(settings) => show_agent(&mut sheet, settings),
     }
     sheet.text
+}
+
+/// Secrets are not shown, only that they are set.
+fn show_agent(sheet: &mut Sheet, settings: &AgentSettings) {
+    sheet.put("controller", text("agent"));
+    begin_section(sheet, "agent.", "machine.agent");
+    sheet.put("timeout_s", Value::Millis(settings.timeout_ms));
+    match (&settings.token_file, &settings.token) {
+        (Some(file), _) => sheet.put("token_file", text(&file.to_string_lossy())),
+        (None, Some(_)) => sheet.text += "# token is set and not shown\n",
+        (None, None) => {}
+    }
 }
 
 fn begin_section(sheet: &mut Sheet, section: &'static str, header: &str) {
@@ -154,7 +168,9 @@ fn show_pool(sheet: &mut Sheet, serials: &[Arc<str>]) {
     sheet.put("shape", text("pool"));
     let name = sheet.machine.spec.name.clone();
     let counted = serials.iter().zip(0..).all(|(serial, number)| *serial == counted_serial(&name, number));
-    if counted {
+    if serials.is_empty() {
+        // Its boards come with agents.
+    } else if counted {
         sheet.put("count", serials.len());
     } else {
         sheet.put("serials", texts(serials));

@@ -6,9 +6,11 @@
 //!
 //! What is deliberately not here: how each kind of controller obeys.
 
+use super::agent::{self, Expected, Hub, Report, Serial};
 use super::command::Office;
 use super::simulated::{Simulated, SimulatedNews};
 use super::{Boards, ControllerError, ControllerSettings, Outcome, Reading, Task};
+use crate::allocator::BoardIndex;
 use crate::clock::{Clock, Moment};
 use crate::lab::fact::MachineName;
 use async_channel::{Receiver, Sender};
@@ -17,6 +19,7 @@ use futures_channel::oneshot;
 use futures_util::future::{self, Either};
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 
 /// Where a controller leaves what came of its orders. It is called from the controller's task and must not wait.
 pub trait Outcomes: Fn(Outcome) + Send + Sync + 'static {}
@@ -31,6 +34,8 @@ pub struct Handle {
     pub tasks: Sender<Task>,
     /// The controller's task.
     ended: Option<JoinHandle<()>>,
+    /// The hub of its agents, if agents have the boards.
+    pub hub: Option<Arc<Hub>>,
 }
 
 impl Handle {
@@ -54,7 +59,15 @@ impl Drop for Handle {
     }
 }
 
-/// Starts the controller of a machine.
+/// Starts the controller of a machine whose boards agents have, around its hub.
+pub fn start_hub(hub: Arc<Hub>) -> Handle {
+    let (tasks, arriving) = async_channel::unbounded();
+    let ended = async_std::task::spawn(hub.clone().run(arriving));
+    Handle { tasks, ended: Some(ended), hub: Some(hub) }
+}
+
+/// Starts the controller of a machine. One whose boards agents have is started with `start_hub`: here nobody could join it,
+/// and every order fails.
 pub fn start(
     machine: MachineName,
     settings: ControllerSettings,
@@ -73,8 +86,12 @@ pub fn start(
             let office = Office::new(machine, settings, boards, clock, outcomes, answers);
             async_std::task::spawn(office.run(arriving))
         }
+        ControllerSettings::Agent(settings) => {
+            let hub = Hub::new(settings, clock, Arc::new(Alone { boards, outcomes }));
+            async_std::task::spawn(hub.run(arriving))
+        }
     };
-    Handle { tasks, ended: Some(ended) }
+    Handle { tasks, ended: Some(ended), hub: None }
 }
 
 /// What a controller's task wakes up for.
@@ -98,10 +115,40 @@ pub(super) async fn wait<T>(tasks: &Receiver<Task>, news: impl Future<Output = T
 }
 
 /// Returns at that moment; never, if there is none.
-async fn sleep_until(clock: &Clock, until: Option<Moment>) {
+pub(super) async fn sleep_until(clock: &Clock, until: Option<Moment>) {
     match until {
         Some(until) => clock.sleep_until(until).await,
         None => future::pending().await,
+    }
+}
+
+/// A lab that knows of no agents.
+struct Alone<F> {
+    boards: Boards,
+    outcomes: F,
+}
+
+impl<F: Outcomes> agent::Lab for Alone<F> {
+    fn serial(&self, board: BoardIndex) -> Serial {
+        self.boards.text(board)
+    }
+
+    fn expected(&self, _: &Serial) -> Option<Expected> {
+        None
+    }
+
+    fn awaited(&self) -> Vec<Serial> {
+        Vec::new()
+    }
+
+    fn report(&self, report: Report) {
+        if let Report::Outcome(outcome) = report {
+            (self.outcomes)(outcome);
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        0
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What is deliberately not here: how a file spells it.
 
+use super::agent::AgentSettings;
 use crate::allocator::BoardIndex;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,8 @@ pub enum ControllerSettings {
     Simulated(SimulatedSettings),
     /// Boards that a program of the operator's makes obey.
     Command(CommandSettings),
+    /// Boards that agents bring and make obey.
+    Agent(AgentSettings),
 }
 
 /// How simulated boards behave. By default they obey at once.

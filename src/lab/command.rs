@@ -80,6 +80,8 @@ pub enum Command {
     LoseBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
     /// An agent says that boards it has are broken: their jobs get others or end, and those that nobody has are quarantined.
     BreakBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
+    /// The agent of boards wants no new work, or wants it again: then those that this kept out of use are tested.
+    DrainBoards { machine: MachineName, boards: Arc<[BoardIndex]>, draining: bool },
     /// Hardware answered an order, wholly or in part.
     AnswerOrder { order: OrderId, obeyed: Vec<BoardIndex>, failed: Vec<(BoardIndex, Arc<str>)> },
 }

@@ -9,7 +9,7 @@
 //!   asked until it says none, each fact applied before the next question.
 //! - `apply` is the only writer of what is true, and the same line of code at replay.
 //! - `react` lists what must be done outside because of a fact just applied; it is never asked at replay.
-//! - `see` answers every question; `reach` says who may speak to a board.
+//! - `see` answers every question (`agents`: what those that come with boards must know); `reach` says who may speak to a board.
 //! - `check` says what must always hold.
 //!
 //! Who is next is the business of `demand` (what a request asks of a machine), `queue` (the line) and `track` (the
@@ -34,6 +34,7 @@ pub mod refusal;
 pub mod snapshot;
 pub mod view;
 
+mod agents;
 mod apply;
 mod check;
 mod decide;

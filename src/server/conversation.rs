@@ -9,6 +9,7 @@ use super::errand::{Begun, Errand, Waits};
 use super::herald::Watcher;
 use super::house::{End, House, Poke};
 use super::login::{self, Claim};
+use super::post::Post;
 use super::quick;
 use super::tunnel::Tunnel;
 use crate::config::Config;
@@ -106,6 +107,7 @@ pub struct Conversation {
     wants_notices: bool,
     waits: Arc<Waits>,
     tunnel: Arc<Tunnel>,
+    post: Post,
 }
 
 impl Conversation {
@@ -119,6 +121,7 @@ impl Conversation {
     ) -> Conversation {
         Conversation {
             tunnel: Tunnel::new(house.clone(), number, bell.clone()),
+            post: Post::new(house.clone(), peer.ip(), bell.clone()),
             house,
             peer,
             number,
@@ -166,14 +169,15 @@ impl Conversation {
         });
     }
 
-    /// Tells what changed and what boards said, if this connection asked to hear of it. True if there is more.
-    pub fn push_notices(&self, out: &mut Vec<u8>) -> bool {
+    /// Tells what changed and what boards said and workers are told, if this connection asked to hear of it. True if there is more.
+    pub fn push_notices(&mut self, out: &mut Vec<u8>) -> bool {
         let config = self.house.config();
         if let Some(watcher) = &self.watcher {
             let envelope = self.envelope(&self.last_session, None, &config);
             quick::push_notices(&self.house, self.form, &envelope, &watcher.take(), out);
         }
-        self.tunnel.push(self.form, &config.name, out)
+        let more = self.post.push(self.form, &config.name, out);
+        self.tunnel.push(self.form, &config.name, out) || more
     }
 
     /// Takes in an answer that took time.
@@ -428,6 +432,7 @@ impl Conversation {
                 self.watch(change.what, change.on).map(|()| service::Outcome::Nothing)
             }
             service::Plan::UseChannel(what) => self.tunnel.carry_out(what, asker),
+            service::Plan::Agent(what) => self.post.carry_out(what, asker),
             _ => quick::carry_out(&self.house, planned, asker),
         }
     }
@@ -435,7 +440,7 @@ impl Conversation {
     /// Does what of a plan belongs to this connection alone, before the rest of it takes its time.
     fn begin(&mut self, planned: Planned, asker: &service::Asker<'_>) -> Result<Begun, Fault> {
         match planned.plan {
-            service::Plan::Watch(_) | service::Plan::UseChannel(_) => {
+            service::Plan::Watch(_) | service::Plan::UseChannel(_) | service::Plan::Agent(_) => {
                 let function = planned.function;
                 Ok(Begun::Done(function, self.do_now(planned, asker)))
             }

@@ -69,8 +69,8 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// A counter for a lab that was replayed, the way news takes to the desk, and the end at which it listens.
-    pub fn new(lab: Lab, herald: Arc<Herald>, now: Moment) -> (Counter, Sender<News>, Receiver<News>) {
+    /// A counter for a lab that was replayed, and the end at which the desk listens.
+    pub fn new(lab: Lab, herald: Arc<Herald>, now: Moment) -> (Counter, Receiver<News>) {
         let (news, heard) = async_channel::unbounded();
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
@@ -88,10 +88,10 @@ impl Counter {
             counts,
             tally,
             full_ms,
-            news: news.clone(),
+            news,
         };
         counter.find_sessions(now);
-        (counter, news, heard)
+        (counter, heard)
     }
 
     /// Asks the lab as last kept; never waits for a disk.
@@ -472,8 +472,9 @@ mod tests {
     fn desk_on(journal: MemoryJournal) -> (Desk, Arc<Counter>) {
         let clock = Clock::moved(Moment(1));
         let lab = Lab::new(Options::default());
-        let (counter, news, heard) = Counter::new(lab.clone(), Herald::new(Limits::DEFAULT), clock.now());
-        let (counter, hardware) = (Arc::new(counter), Hardware::new(clock.clone(), news));
+        let (counter, heard) = Counter::new(lab.clone(), Herald::new(Limits::DEFAULT), clock.now());
+        let counter = Arc::new(counter);
+        let hardware = Hardware::new(clock.clone(), counter.clone());
         (Desk::new(lab, counter.clone(), heard, Box::new(journal), hardware, clock), counter)
     }
 

@@ -11,10 +11,12 @@ use super::spalloc_door::Lists;
 use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
+use crate::controller::agent::Hub;
 use crate::error::{Code, Fault};
 use crate::lab::ask::Ask;
 use crate::lab::command::Caller;
 use crate::lab::view::Query;
+use crate::lab::fact::MachineName;
 use crate::service::about::{CORE_VERSION, DATA_VERSION};
 use crate::user::lockout::{self, Lockout};
 use crate::wire::envelope::Command;
@@ -210,6 +212,16 @@ impl House {
     pub fn listen(&self) -> &BTreeMap<&'static str, String> {
         static CLOSED: BTreeMap<&'static str, String> = BTreeMap::new();
         self.listen.get().unwrap_or(&CLOSED)
+    }
+
+    /// Where the agents of a machine come, if agents have its boards.
+    pub fn agents(&self, machine: &str) -> Option<Arc<Hub>> {
+        self.hardware.agents(machine)
+    }
+
+    /// The same for all machines that have such a place, by name.
+    pub fn all_agents(&self) -> Vec<(MachineName, Arc<Hub>)> {
+        self.hardware.all_agents()
     }
 
     /// Counts a connection in; an error says which limit it is over.

@@ -30,6 +30,9 @@
 //! The server lives from `Server::open` (replay, desk, `doors`) over `Server::serve` to an end that `house` counts out; its
 //! `supervisor` is told of each step.
 //!
+//! Agents that bring boards come by a door to the hub of their machine (`agents`, `post`); what the lab must hear of them is
+//! brought to the desk in the order in which it happened.
+//!
 //! The past of a job that the lab has forgotten is looked up in the journal by the thread of `archive`, beside the desk.
 //! A controller's outcome comes back to the desk as news and goes through 7 to 9 like a call.
 //!
@@ -48,6 +51,7 @@ pub mod herald;
 pub mod house;
 pub mod rounds;
 
+mod agents;
 mod book;
 mod bucket;
 mod channel;
@@ -61,6 +65,7 @@ mod listener;
 mod local_access;
 mod login;
 mod pipe;
+mod post;
 mod quick;
 mod reload;
 mod signs;
@@ -324,8 +329,9 @@ fn build(setup: Setup) -> Result<(Arc<House>, Desk, Vec<Effect>), ServerError> {
     let resumed = lab.resume(clock.now());
     let watches_max = config.limits.watches_max;
     let herald = Herald::new(crate::notice::Limits { watches_max, ..crate::notice::Limits::DEFAULT });
-    let (counter, news, heard) = Counter::new(lab.clone(), herald, clock.now());
-    let (counter, hardware) = (Arc::new(counter), Hardware::new(clock.clone(), news));
+    let (counter, heard) = Counter::new(lab.clone(), herald, clock.now());
+    let counter = Arc::new(counter);
+    let hardware = Hardware::new(clock.clone(), counter.clone());
     hardware.configure(&config.machines);
     let failed = |error: std::io::Error| ServerError(error.to_string());
     let hasher = Hasher::open(config.limits.logins_waiting_max).map_err(failed)?;

@@ -3,6 +3,7 @@
 use super::archive::Archive;
 use super::conversation::{Form, framed};
 use super::house::House;
+use super::post;
 use crate::config::Config;
 use crate::error::{Code, Fault};
 use crate::journal::Counts;
@@ -36,6 +37,7 @@ pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> 
             connections: house.connections(),
             journal: journal_counts(house),
             book: &*house.hardware.book,
+            workers: &*house.hardware,
         },
     }
 }
@@ -48,7 +50,8 @@ fn journal_counts(house: &House) -> JournalCounts {
 /// Whether a plan can be carried out on the spot. While earlier messages wait, questions to the lab wait too.
 pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     match &planned.plan {
-        Plan::Ready(_) | Plan::Watch(_) | Plan::UseChannel(_) | Plan::LogLevel(_) => true,
+        Plan::Ready(_) | Plan::Watch(_) | Plan::UseChannel(_) | Plan::Agent(_) | Plan::LogLevel(_) => true,
+        Plan::Workers { .. } => true,
         Plan::Mention(_) | Plan::Sessions { .. } => !waiting,
         Plan::Ask(ask) => ask.only_reads() && !waiting,
         Plan::Past(job) => !waiting && archive_of(house, *job).is_none(),
@@ -65,6 +68,7 @@ pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
         Plan::Ready(result) => Ok(Outcome::Ready(result)),
         Plan::Ask(Ask::Query(query)) => see(house, &query).map(Outcome::Reply),
         Plan::Past(job) => past(house, job),
+        Plan::Workers { machine } => post::workers(house, machine.as_ref()),
         Plan::Mention(job) => keep_alive(house, job, asker),
         Plan::Sessions { user } => Ok(Outcome::Sessions(sessions(house, user.as_ref()))),
         Plan::LogLevel(level) => log_level(house, level),

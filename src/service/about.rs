@@ -37,7 +37,7 @@ const VERSIONS: &str = concat!(
 
 /// The names of the services, for those who ask about one of them.
 const SERVICE_NAMES: &[&str] =
-    &["about", "machine", "job", "board", "reservation", "channel", "notice", "user", "admin"];
+    &["about", "machine", "job", "board", "reservation", "channel", "agent", "notice", "user", "admin"];
 
 /// The functions of this service.
 pub static FUNCTIONS: &[Function] = &[
@@ -78,13 +78,14 @@ pub static FUNCTIONS: &[Function] = &[
         name: "get_status",
         service: "about",
         doc: "The server and its lab in numbers. jobs.destroyed counts the ended jobs that are still \
-             remembered; listen names the open doors and where each is; journal \
+             remembered; workers.away those that hung up and may come back, workers.draining those of both that want \
+             no new work; listen names the open doors and where each is; journal \
              counts since the start: durable writes (appends), facts in them, syncs of the disk, snapshots, and \
              facts deleted for their age (expired).",
         args: &[],
         result: "{name:str, version:str, uptime:num, accept:bool, reason:str, jobs:{queued:int, \
              power:int, ready:int, destroyed:int}, boards:COUNTS, machines:int, users:int, sessions:int, \
-             connections:int, orders_open:int, listen:{*:str}, journal:{appends:int, facts:int, syncs:int, \
+             connections:int, workers:{connected:int, away:int, draining:int}, orders_open:int, listen:{*:str}, journal:{appends:int, facts:int, syncs:int, \
              snapshots:int, expired:int}}",
         role: Role::Guest,
         errors: &[],

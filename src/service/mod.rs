@@ -2,7 +2,7 @@
 //!
 //! Reading order: this file (what a function is, and the list of them all), `plan` (what a call comes to,
 //! and who calls), `arguments` (out of JSON, named and checked), one file for each service (`about`
-//! `machine` `job` `board` `reservation` `channel`
+//! `machine` `job` `board` `reservation` `channel` `agent`
 //! `notice` `user` `admin`: the functions themselves), `shape` (answers into JSON), `schema` (the little language that
 //! says how answers look), `dispatch` (one call in, a plan out; what came of it in, bytes out) and
 //! `render` (documents and help made of the list).
@@ -14,6 +14,7 @@
 
 pub mod about;
 pub mod admin;
+pub mod agent;
 pub mod arguments;
 pub mod board;
 pub mod channel;
@@ -189,6 +190,11 @@ pub static SERVICES: &[Service] = &[
         name: "channel",
         doc: "Datagrams between whoever holds a board and the board, on this connection.",
         functions: channel::FUNCTIONS,
+    },
+    Service {
+        name: "agent",
+        doc: "Workers that come with boards of a pool, on this connection.",
+        functions: agent::FUNCTIONS,
     },
     Service { name: "notice", doc: "Being told of changes as they happen.", functions: notice::FUNCTIONS },
     Service { name: "user", doc: "Users and their sessions.", functions: user::FUNCTIONS },

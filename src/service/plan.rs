@@ -9,7 +9,7 @@ use crate::error::Fault;
 use crate::lab::Reach;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command, Consult};
-use crate::lab::fact::{JobId, MachineName};
+use crate::lab::fact::{JobId, MachineName, OrderId};
 use crate::lab::job::JobState;
 use crate::lab::view::{BoardAddress, BoardName, Query};
 use crate::session::{Session, SessionId};
@@ -55,6 +55,8 @@ pub struct Door<'a> {
     pub journal: JournalCounts,
     /// What it knows of its boards.
     pub book: &'a dyn BoardBook,
+    /// Its workers.
+    pub workers: &'a dyn Workforce,
 }
 
 /// What a journal did.
@@ -120,6 +122,13 @@ pub enum Plan {
     },
     /// Do something with the channels of this connection. -> what each says
     UseChannel(ChannelUse),
+    /// Take in what a worker says on this connection. -> `Outcome::Stay` of a registration, else `Outcome::Nothing`
+    Agent(AgentUse),
+    /// Tell which workers there are. -> `Outcome::Workers`
+    Workers {
+        /// Of this machine only.
+        machine: Option<MachineName>,
+    },
     /// Put a question to a board. -> `Outcome::Heard`
     Consult {
         /// The board.
@@ -195,6 +204,127 @@ pub enum ChannelUse {
     },
     /// Tell all. -> `Outcome::Channels`
     List,
+}
+
+/// What workers say.
+#[derive(Debug)]
+pub enum AgentUse {
+    /// That one is there.
+    Register(WorkerRegistration),
+    /// Anything else.
+    Speak {
+        /// The number of its stay on this connection.
+        stay: u64,
+        /// What.
+        word: AgentWord,
+    },
+}
+
+/// A worker as it introduces itself.
+pub struct WorkerRegistration {
+    /// The pool.
+    pub machine: MachineName,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it proves itself with.
+    pub token: String,
+    /// Its version.
+    pub version: Arc<str>,
+    /// Where it is reached.
+    pub url: Option<Arc<str>>,
+    /// Its boards.
+    pub boards: Vec<WorkerBoard>,
+    /// It wants no new work.
+    pub draining: bool,
+}
+
+impl fmt::Debug for WorkerRegistration {
+    /// Without the token, which is nobody else's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkerRegistration({} of {}, {} boards)", self.name, self.machine, self.boards.len())
+    }
+}
+
+/// A board that a worker has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerBoard {
+    /// Its serial.
+    pub serial: Arc<str>,
+    /// What it is.
+    pub model: Arc<str>,
+    /// The last order it stands by.
+    pub holds: Option<OrderId>,
+}
+
+/// What a worker that is registered says.
+#[derive(Debug)]
+pub enum AgentWord {
+    /// That it lives.
+    Beat,
+    /// What came of an order.
+    Order {
+        /// Which.
+        order: OrderId,
+        /// Boards that did it.
+        obeyed: Vec<Arc<str>>,
+        /// Boards that did not, and why.
+        failed: Vec<(Arc<str>, Arc<str>)>,
+    },
+    /// What a board says to a question.
+    Question {
+        /// Which.
+        ticket: u64,
+        /// What, or why nothing.
+        answer: Result<Heard, Arc<str>>,
+    },
+    /// It has more boards.
+    Add(Vec<WorkerBoard>),
+    /// It has these boards no more, and why.
+    Remove(Vec<Arc<str>>, Arc<str>),
+    /// These boards are broken, and how.
+    Break(Vec<Arc<str>>, Arc<str>),
+    /// Whether it wants no new work.
+    Drain(bool),
+    /// It leaves, and why.
+    Leave(Arc<str>),
+}
+
+/// A worker as callers see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerView {
+    /// The pool.
+    pub machine: MachineName,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: Arc<str>,
+    /// Where it is reached.
+    pub url: Option<Arc<str>>,
+    /// Its boards, with what they are.
+    pub boards: Vec<(Arc<str>, Arc<str>)>,
+    /// It wants no new work.
+    pub draining: bool,
+    /// It is connected.
+    pub connected: bool,
+    /// When it was heard last.
+    pub seen: Moment,
+}
+
+/// How many workers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
+    /// Connected.
+    pub connected: usize,
+    /// Not connected, but they may come back.
+    pub away: usize,
+    /// Those of both that want no new work.
+    pub draining: usize,
+}
+
+/// Where workers are counted.
+pub trait Workforce: fmt::Debug + Sync {
+    /// How many there are.
+    fn count(&self) -> WorkerCounts;
 }
 
 /// A channel as callers see it.
@@ -322,6 +452,15 @@ pub enum Outcome {
     Channels(Vec<ChannelView>),
     /// How many datagrams were sent.
     Sent(usize),
+    /// A worker was registered.
+    Stay {
+        /// The number of its stay on this connection.
+        stay: u64,
+        /// How long it may be silent.
+        timeout_ms: u64,
+    },
+    /// Workers, by machine and name.
+    Workers(Vec<WorkerView>),
     /// What a board said.
     Heard(Heard),
     /// Serials of the boards that did as they were told.

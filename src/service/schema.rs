@@ -75,6 +75,13 @@ pub static NAMED: &[Named] = &[
              local_port:int, opened:num, sent:int, received:int, dropped:int, waiting:int}",
     },
     Named {
+        name: "WORKER",
+        doc: "A worker with boards of a pool. url: where holders reach it. connected: false of one that hung up and may \
+             come back. draining: it wants no new work. seen: when it was heard last, in Unix seconds.",
+        shape: "{machine:str, worker:str, version:str, url:str|null, boards:[{serial:str, model:str}], draining:bool, \
+             connected:bool, seen:num}",
+    },
+    Named {
         name: "MACHINE",
         doc: "A machine. width, height: triads, null of a pool. dead_boards and dead_links are those of \
              the configuration.",

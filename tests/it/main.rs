@@ -1,5 +1,6 @@
 //! The whole house, tested from outside: one binary, so that it is linked once.
 
+mod agent;
 mod bench;
 mod channel;
 mod cli;

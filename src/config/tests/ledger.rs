@@ -197,31 +197,41 @@ fn ledger() -> Vec<(String, Vec<&'static str>)> {
         (
             "shape = \"pool\"\ncount = 1",
             &[
-                "1:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\" and \"command\"",
+                "1:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\", \"command\", \"agent\"",
             ],
         ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"bmp\"",
             &[
-                "5:14: machine.controller: \"bmp\" is not in this build yet; it has \"simulated\" and \"command\"",
+                "5:14: machine.controller: \"bmp\" is not in this build yet; it has \"simulated\", \"command\", \"agent\"",
             ],
         ),
         (
-            "shape = \"pool\"\ncount = 1\ncontroller = \"agent\"",
+            "shape = \"triads\"\nwidth = 1\nheight = 1\ncontroller = \"agent\"",
+            &["6:14: machine.controller: agents bring boards to pools only"],
+        ),
+        (
+            "shape = \"pool\"\ncontroller = \"agent\"\n[machine.agent]\ntimeout_s = 0\ntoken = \"short\"\ntoken_file = \"\"",
             &[
-                "5:14: machine.controller: \"agent\" is not in this build yet; it has \"simulated\" and \"command\"",
+                "6:13: machine.agent.timeout_s: 0 is out of range: 1 to 86400 seconds",
+                "7:9: machine.agent.token: a token has 16 to 256 bytes that can be printed",
+                "8:14: machine.agent.token_file: \"\": a path has 1 to 4096 bytes, none of them 0",
             ],
+        ),
+        (
+            "shape = \"pool\"\ncontroller = \"agent\"\n[machine.agent]\ntoken = \"0123456789abcdef\"\ntoken_file = \"t\"",
+            &["7:1: machine.agent.token_file: either token or token_file, not both"],
         ),
         (
             "shape = \"pool\"\ncount = 1\ncontroller = \"bmp\"\n[machine.bmp]\nretries = 1",
             &[
-                "5:14: machine.controller: \"bmp\" is not in this build yet; it has \"simulated\" and \"command\"",
+                "5:14: machine.controller: \"bmp\" is not in this build yet; it has \"simulated\", \"command\", \"agent\"",
             ],
         ),
         (
-            "shape = \"pool\"\ncount = 1\ncontroller = \"simulated\"\n[machine.agent]\nx = 1",
+            "shape = \"pool\"\ncount = 1\ncontroller = \"simulated\"\n[machine.bmp]\nx = 1",
             &[
-                "6:10: machine.agent: this controller is not in this build yet; it has \"simulated\" and \"command\"",
+                "6:10: machine.bmp: this controller is not in this build yet; it has \"simulated\", \"command\", \"agent\"",
             ],
         ),
         (

@@ -8,6 +8,7 @@ use super::machine::MACHINE_PATHS;
 use super::raw::{Body, Lines, Table, parse};
 use super::*;
 use crate::allocator::{BoardIndex, Link, Triad};
+use crate::controller::ControllerSettings;
 use crate::lab::machine::{Physical, Shape};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -246,7 +247,7 @@ fn complaints_of_all_parts_come_at_once_in_the_order_of_the_text() {
         "5:8: machine.name: \"m/1\": a name has 1 to 64 letters, digits, '.', '_' and '-'",
         "7:9: machine.count: needs a whole number, not a text",
         "9:12: machine.settle_s: needs a number of seconds, not true or false",
-        "10:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\" and \"command\"",
+        "10:1: machine.controller: is missing: what makes the boards obey; this build has \"simulated\", \"command\", \"agent\"",
         "10:1: machine.height: is missing: how many triads from south to north",
         "13:9: machine.width: 0 is out of range: 1 to 1000",
         "BERTH_LIMITS_JOBS: unknown variable; the nearest is BERTH_LIMITS_JOBS_MAX",
@@ -647,4 +648,35 @@ fn networks_are_a_list_in_the_file_and_a_text_elsewhere() {
         let complaints = load(&format!("[spalloc]\nallow = {written}\n")).unwrap_err();
         assert!(lines(&complaints)[0].contains(complaint), "{complaints:?}");
     }
+}
+
+#[test]
+fn a_pool_whose_boards_come_with_agents_may_begin_empty() {
+    let text = "[[machine]]\nname = \"usb\"\nshape = \"pool\"\ncontroller = \"agent\"\n[machine.agent]\ntimeout_s = 90\ntoken_file = \"t\"\n";
+    let mut config = Config::load(Some(text), &[], &[]).unwrap();
+    let spec = &config.machines[0].spec;
+    assert_eq!((spec.board_count(), spec.agents), (0, true));
+    let unread = config.read_tokens(&|_, _| Err("no such file".to_owned())).unwrap_err();
+    assert_eq!(unread[0].to_string(), "7:1: machine.agent.token_file: t: no such file");
+    let short = config.read_tokens(&|_, _| Ok(b"short\n".to_vec())).unwrap_err();
+    assert_eq!(
+        short[0].to_string(),
+        "7:1: machine.agent.token_file: t: a token has 16 to 256 bytes that can be printed"
+    );
+    config.read_tokens(&|_, _| Ok(b"0123456789abcdef\n".to_vec())).unwrap();
+    let ControllerSettings::Agent(settings) = &config.machines[0].controller else {
+        panic!("another controller")
+    };
+    assert!(
+        settings.token.as_ref().is_some_and(|token| token.is("0123456789abcdef"))
+            && settings.timeout_ms == 90_000
+    );
+    let shown = show(&config);
+    assert!(
+        shown.contains("timeout_s = 90  # line 6") && shown.contains("token_file = \"t\"  # line 7"),
+        "{shown}"
+    );
+    assert!(!shown.contains("0123456789abcdef"), "{shown}");
+    let again = Config::load(Some(&shown), &[], &[]).unwrap();
+    assert_eq!(again.machines[0].spec, config.machines[0].spec);
 }

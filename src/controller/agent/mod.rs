@@ -1,14 +1,20 @@
 //! Boards that others have in their hands: workers with boards on USB, burners, whoever joins and says so.
 //!
 //! An agent comes by some door with a name and its boards, is told what they are to do, and says what came of it. `roster`
-//! is who is there, pure: news goes in, what is to be told to agents, to the lab and to callers comes out. Which bytes an
-//! agent hears, and over which connection, is its door's affair: a door knows its agents by the number of their session.
+//! is who is there, pure: news goes in, what is to be told to agents, to the lab and to callers comes out. `hub` is the shell around
+//! it that doors and the server share. Which bytes an agent hears, and over which connection, is its door's affair: a door
+//! knows its agents by the number of their stay.
 //!
 //! An agent that hangs up may come back for as long as it could have been silent; what was asked of its boards waits for
 //! it. One that is away for longer has lost its boards; one that says good-bye has lost them at once.
 
+pub mod hub;
 pub mod roster;
 
+#[cfg(test)]
+mod tests;
+
+pub use hub::{Ears, Hub, Lab};
 pub use roster::Roster;
 
 use super::{ControllerError, Outcome, Reading};
@@ -16,6 +22,7 @@ use crate::lab::command::Consult;
 use crate::lab::effect::Action;
 use crate::lab::fact::{JobId, OrderId};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What an agent calls itself; one machine has each name once.
@@ -30,18 +37,51 @@ pub const AGENTS_MAX: usize = 1_000;
 /// So many boards one agent has at most.
 pub const AGENT_BOARDS_MAX: usize = 1_000;
 
+/// The shortest and the longest token, in bytes.
+pub const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
+
 /// What is set for a machine whose boards agents have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentSettings {
     /// How long an agent may be silent before its boards are lost.
     pub timeout_ms: u64,
     /// What an agent that comes by the native door must say; nobody may, if it is not set.
-    pub token: Option<Arc<str>>,
+    pub token: Option<Token>,
+    /// The file it was read from, if from one.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Default for AgentSettings {
     fn default() -> AgentSettings {
-        AgentSettings { timeout_ms: 60_000, token: None }
+        AgentSettings { timeout_ms: 60_000, token: None, token_file: None }
+    }
+}
+
+/// What agents prove themselves with. It is not printed.
+#[derive(Clone, PartialEq)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// A token of a length that is allowed.
+    pub fn new(text: &str) -> Option<Token> {
+        let good = TOKEN_BYTES.contains(&text.len()) && !text.chars().any(char::is_control);
+        good.then(|| Token(text.into()))
+    }
+
+    /// Whether this is what an agent said; how long that takes does not tell how much of it is right.
+    pub fn is(&self, said: &str) -> bool {
+        let (own, said) = (self.0.as_bytes(), said.as_bytes());
+        let differ = own
+            .iter()
+            .zip(said.iter().chain(std::iter::repeat(&0)))
+            .fold(0, |differ, (a, b)| differ | (a ^ b));
+        std::hint::black_box(differ) == 0 && own.len() == said.len()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
     }
 }
 
@@ -125,8 +165,6 @@ pub enum AgentNews {
         /// What.
         told: Told,
     },
-    /// Boards obeyed an order or did not.
-    Outcome(Outcome),
     /// A question was answered.
     Answer {
         /// Which.
@@ -134,6 +172,15 @@ pub enum AgentNews {
         /// What was said.
         answer: Result<Reading, ControllerError>,
     },
+    /// The lab must hear of this.
+    Report(Report),
+}
+
+/// What the lab must hear, in the order in which it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// Boards obeyed an order or did not.
+    Outcome(Outcome),
     /// An agent has these boards: the lab must know them.
     Announced(Vec<Serial>),
     /// These boards went with their agent.
@@ -157,6 +204,10 @@ pub enum AgentRefusal {
     Taken(Serial, AgentName),
     /// This stay is over: introduce yourself again.
     Over,
+    /// The lab has not heard yet of all that agents said before.
+    Busy,
+    /// The machine has no agents any more.
+    Closed,
 }
 
 impl fmt::Display for AgentRefusal {
@@ -167,8 +218,21 @@ impl fmt::Display for AgentRefusal {
             AgentRefusal::Twice(board) => write!(f, "board '{board}' is named twice"),
             AgentRefusal::Taken(board, agent) => write!(f, "agent '{agent}' has board '{board}'"),
             AgentRefusal::Over => write!(f, "this agent is not known any more; register again"),
+            AgentRefusal::Busy => write!(f, "the lab is behind with what agents say; try again in a second"),
+            AgentRefusal::Closed => write!(f, "the machine is being configured anew; try again in a second"),
         }
     }
+}
+
+/// How many agents there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentCounts {
+    /// Connected.
+    pub connected: usize,
+    /// Not connected, but they may come back.
+    pub away: usize,
+    /// Those of both that want no new work.
+    pub draining: usize,
 }
 
 /// What is known of an agent.

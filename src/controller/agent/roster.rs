@@ -1,5 +1,8 @@
 //! Who is there, which boards each has, and what is asked of them. Pure: time comes in.
 //!
+//! A board that had an agent before the server stopped is awaited for as long as an agent may be silent, and what it is to do
+//! waits with it.
+//!
 //! Bring news in with the functions named after it, take what follows out with `poll` until there is nothing, and call
 //! `wake` at `wake_at`. Memory is bounded by agents, boards, and one order and a few questions for each board.
 //!
@@ -7,8 +10,8 @@
 //! the last is not passed on. So whoever held a board before cannot reach it any more.
 
 use super::{
-    AGENT_BOARDS_MAX, AGENTS_MAX, AgentName, AgentNews, AgentRefusal, AgentSettings, AgentView, Expected,
-    Introduction, Offered, Serial, Stay, Told,
+    AGENT_BOARDS_MAX, AGENTS_MAX, AgentCounts, AgentName, AgentNews, AgentRefusal, AgentSettings, AgentView,
+    Expected, Introduction, Offered, Report, Serial, Stay, Told,
 };
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
@@ -55,6 +58,8 @@ struct Agent {
 struct Seat {
     /// Who has it.
     agent: Option<AgentName>,
+    /// Nobody has it, but somebody may come back with it until then.
+    awaited: Option<Moment>,
     /// The newest order it was ever given.
     newest: OrderId,
     /// What it is doing.
@@ -93,6 +98,20 @@ impl Roster {
         }
     }
 
+    /// Takes other settings; they hold from now on.
+    pub fn set_settings(&mut self, settings: AgentSettings) {
+        self.settings = settings;
+    }
+
+    /// Somebody had these boards before the server stopped, and may come back with them.
+    pub fn await_boards(&mut self, now: Moment, serials: Vec<Serial>) {
+        let until = now.plus_ms(self.settings.timeout_ms);
+        for serial in serials {
+            let seat = self.boards.entry(serial).or_insert_with(Seat::empty);
+            seat.awaited = seat.agent.is_none().then_some(until);
+        }
+    }
+
     /// An agent comes, or comes back. `expected` says what a board should be doing by the lab's account: a board that
     /// does not stand by that is told again.
     pub fn join(
@@ -115,14 +134,12 @@ impl Roster {
             seen: now,
             version: who.version,
             url: who.url,
-            draining: false,
+            draining: who.draining,
             boards: who.boards.iter().map(|board| (board.serial.clone(), board.model.clone())).collect(),
         };
         self.agents.insert(who.name.clone(), agent);
         self.take_boards(&who.name, stay, &who.boards, expected);
-        if who.draining {
-            self.drain(now, stay, true)?;
-        }
+        self.set_draining(&who.name, who.draining);
         Ok(stay)
     }
 
@@ -150,10 +167,11 @@ impl Roster {
         if offered.is_empty() {
             return;
         }
-        self.news.push_back(AgentNews::Announced(offered.iter().map(|board| board.serial.clone()).collect()));
+        self.report(Report::Announced(offered.iter().map(|board| board.serial.clone()).collect()));
         for board in offered {
             let seat = self.boards.entry(board.serial.clone()).or_insert_with(Seat::empty);
             seat.agent = Some(name.clone());
+            seat.awaited = None;
             if seat.pending.is_none() {
                 let wanted = expected(&board.serial).filter(|wanted| board.holds != Some(wanted.id));
                 seat.pending = wanted.filter(|wanted| wanted.id >= seat.newest).map(Pending::again);
@@ -194,11 +212,14 @@ impl Roster {
         let name = self.heard(now, stay)?;
         self.check_boards(&name, offered)?;
         let Some(agent) = self.agents.get_mut(&name) else { return Err(AgentRefusal::Over) };
-        if agent.boards.len() + offered.len() > AGENT_BOARDS_MAX {
+        let new = offered.iter().filter(|board| !agent.boards.contains_key(&board.serial)).count();
+        if agent.boards.len() + new > AGENT_BOARDS_MAX {
             return Err(AgentRefusal::TooManyBoards);
         }
         agent.boards.extend(offered.iter().map(|board| (board.serial.clone(), board.model.clone())));
+        let draining = agent.draining;
         self.take_boards(&name, stay, offered, expected);
+        self.set_draining(&name, draining);
         Ok(())
     }
 
@@ -229,7 +250,7 @@ impl Roster {
     ) -> Result<(), AgentRefusal> {
         let broken = self.own(now, stay, serials)?;
         if !broken.is_empty() {
-            self.news.push_back(AgentNews::Broken(broken, reason.into()));
+            self.report(Report::Broken(broken, reason.into()));
         }
         Ok(())
     }
@@ -242,13 +263,21 @@ impl Roster {
     /// The agent wants no new work, or wants it again.
     pub fn drain(&mut self, now: Moment, stay: Stay, draining: bool) -> Result<(), AgentRefusal> {
         let name = self.heard(now, stay)?;
-        let Some(agent) = self.agents.get_mut(&name) else { return Err(AgentRefusal::Over) };
+        let agent = self.agents.get(&name).ok_or(AgentRefusal::Over)?;
         if agent.draining != draining {
-            agent.draining = draining;
-            let boards = agent.boards.keys().cloned().collect();
-            self.news.push_back(AgentNews::Draining(boards, draining));
+            self.set_draining(&name, draining);
         }
         Ok(())
+    }
+
+    /// Also said when nothing changed: after a start of the server only the lab knows what was said before.
+    fn set_draining(&mut self, name: &AgentName, draining: bool) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        agent.draining = draining;
+        let boards: Vec<_> = agent.boards.keys().cloned().collect();
+        if !boards.is_empty() {
+            self.report(Report::Draining(boards, draining));
+        }
     }
 
     /// The agent's connection is gone; it may come back.
@@ -299,10 +328,18 @@ impl Roster {
         if let Some(Pending { id, board: Some(board), .. }) = before.filter(|before| before.id != order.id) {
             self.fail(id, vec![(board, "overtaken by a newer order".into())]);
         }
-        stay.ok_or_else(|| {
+        let awaited = self.boards.get(serial).is_some_and(|seat| seat.awaited.is_some());
+        stay.or(awaited.then_some(None)).ok_or_else(|| {
             self.boards.get_mut(serial).into_iter().for_each(|seat| seat.pending = None);
             "no agent has this board".into()
         })
+    }
+
+    /// The lab does not take these boards: the agents that brought them are over.
+    pub fn refuse_boards(&mut self, serials: &[Serial], reason: &str) {
+        let agents: BTreeSet<_> =
+            serials.iter().filter_map(|board| self.boards.get(board)?.agent.clone()).collect();
+        agents.iter().for_each(|agent| self.dismiss(agent, reason));
     }
 
     /// What an agent says came of an order. Boards that are not its own, or were given a newer order, are passed over.
@@ -329,10 +366,10 @@ impl Roster {
             outcome.obeyed.extend(done.and_then(|pending| pending.board));
         }
         if !outcome.obeyed.is_empty() || !outcome.failed.is_empty() {
-            self.news.push_back(AgentNews::Outcome(outcome));
+            self.report(Report::Outcome(outcome));
         }
         // A board that could not be made again what it was is of no use to its holder.
-        self.news.extend(broken.into_iter().map(|(board, why)| AgentNews::Broken(vec![board], why)));
+        broken.into_iter().for_each(|(board, why)| self.report(Report::Broken(vec![board], why)));
         Ok(())
     }
 
@@ -404,7 +441,8 @@ impl Roster {
     pub fn wake_at(&self) -> Option<Moment> {
         let silent = self.agents.values().map(|agent| agent.seen.plus_ms(self.settings.timeout_ms)).min();
         let asked = self.questions.values().map(|question| question.due).min();
-        [silent, asked].into_iter().flatten().min()
+        let awaited = self.boards.values().filter_map(|seat| seat.awaited).min();
+        [silent, asked, awaited].into_iter().flatten().min()
     }
 
     /// Time passed: agents that were silent for too long are lost, and so are questions nobody answered.
@@ -416,6 +454,10 @@ impl Roster {
         for name in lost {
             self.dismiss(&name, &format!("agent '{name}' was silent for {} s", timeout_ms / 1000));
         }
+        let missing = |seat: &Seat| seat.awaited.is_some_and(|until| until <= now);
+        let missing = self.boards.iter().filter(|(_, seat)| missing(seat));
+        let missing: Vec<_> = missing.map(|(serial, _)| serial.clone()).collect();
+        self.lose(missing, "no agent came back with it after the server was started");
         let over: Vec<_> =
             self.questions.iter().filter(|(_, asked)| asked.due <= now).map(|(ticket, _)| *ticket).collect();
         over.into_iter().for_each(|ticket| self.give_up(ticket));
@@ -435,9 +477,31 @@ impl Roster {
         self.agents.iter().map(view).collect()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> AgentCounts {
+        let count = |is: fn(&Agent) -> bool| self.agents.values().filter(|agent| is(agent)).count();
+        let connected = count(|agent| agent.connected);
+        AgentCounts {
+            connected,
+            away: self.agents.len() - connected,
+            draining: count(|agent| agent.draining),
+        }
+    }
+
     /// Where the agent that has this board is reached.
     pub fn url_of(&self, serial: &str) -> Option<Arc<str>> {
         self.agents.get(self.boards.get(serial)?.agent.as_ref()?)?.url.clone()
+    }
+
+    /// Who has this board.
+    pub fn agent_of(&self, serial: &str) -> Option<AgentName> {
+        self.boards.get(serial)?.agent.clone()
+    }
+
+    /// How many boards something is known of.
+    #[cfg(test)]
+    pub(super) fn boards_known(&self) -> usize {
+        self.boards.len()
     }
 
     /// An agent is gone, and its boards with it.
@@ -456,21 +520,25 @@ impl Roster {
         let mut failed: BTreeMap<OrderId, Vec<(BoardIndex, Arc<str>)>> = BTreeMap::new();
         for serial in &serials {
             let Some(seat) = self.boards.get_mut(serial) else { continue };
-            seat.agent = None;
+            (seat.agent, seat.awaited) = (None, None);
             if let Some(Pending { id, board: Some(board), .. }) = seat.pending.take() {
                 failed.entry(id).or_default().push((board, reason.into()));
+            }
+            // The lab has a bounded number of boards; of others, which never had an order, nothing is remembered.
+            if seat.newest == NEVER {
+                self.boards.remove(serial);
             }
         }
         // The lab hears of the loss first, so that the boards are offline and not set aside for failing.
         if !serials.is_empty() {
-            self.news.push_back(AgentNews::Lost(serials, reason.into()));
+            self.report(Report::Lost(serials, reason.into()));
         }
         failed.into_iter().for_each(|(id, failed)| self.fail(id, failed));
     }
 
     fn fail(&mut self, order: OrderId, failed: Vec<(BoardIndex, Arc<str>)>) {
         if !failed.is_empty() {
-            self.news.push_back(AgentNews::Outcome(Outcome { order, obeyed: Vec::new(), failed }));
+            self.report(Report::Outcome(Outcome { order, obeyed: Vec::new(), failed }));
         }
     }
 
@@ -486,14 +554,18 @@ impl Roster {
         }
     }
 
+    fn report(&mut self, report: Report) {
+        self.news.push_back(AgentNews::Report(report));
+    }
+
     fn tell(&mut self, stay: Stay, told: Told) {
         self.news.push_back(AgentNews::Tell { stay, told });
     }
 
-    /// Which agent speaks; its silence is over.
+    /// Which agent speaks; its silence is over. One that hung up speaks again only when it has introduced itself again.
     fn heard(&mut self, now: Moment, stay: Stay) -> Result<AgentName, AgentRefusal> {
         let name = self.stays.get(&stay).cloned().ok_or(AgentRefusal::Over)?;
-        let agent = self.agents.get_mut(&name).ok_or(AgentRefusal::Over)?;
+        let agent = self.agents.get_mut(&name).filter(|agent| agent.connected).ok_or(AgentRefusal::Over)?;
         agent.seen = agent.seen.max(now);
         Ok(name)
     }
@@ -510,7 +582,7 @@ impl Roster {
 
 impl Seat {
     fn empty() -> Seat {
-        Seat { agent: None, newest: NEVER, pending: None }
+        Seat { agent: None, awaited: None, newest: NEVER, pending: None }
     }
 }
 

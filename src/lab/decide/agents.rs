@@ -4,8 +4,8 @@ use super::Decision;
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
 use crate::lab::Lab;
-use crate::lab::board::BoardState;
-use crate::lab::fact::{BoardRef, Event, MachineName};
+use crate::lab::board::{BoardState, Note};
+use crate::lab::fact::{BoardRef, Event, MachineName, Mark};
 use crate::lab::job::{Job, JobState, Reason};
 use crate::lab::machine::{ANNOUNCED_BOARDS_MAX, Machine, is_serial};
 use crate::lab::refusal::Refusal;
@@ -14,6 +14,15 @@ use std::sync::Arc;
 
 /// Why a board that came with its agent is not lent yet.
 const JOINED: &str = "its agent came; it is tested before it is lent";
+
+/// Why a board is set aside whose agent wants no new work.
+const DRAINED: &str = "its agent wants no new work";
+
+/// Why a board is not lent yet whose agent wants work again.
+const WANTED: &str = "its agent wants work again; it is tested before it is lent";
+
+/// Who sets boards aside for their agents; no user's name can be like it.
+const DRAIN: &str = "/drain";
 
 impl Lab {
     /// Boards that nobody knows join the pool; they and all that were offline are tested at once.
@@ -79,10 +88,11 @@ impl Lab {
         let machine = self.agents_machine(name)?;
         let there = |board: &BoardIndex| {
             board.0 < machine.spec.board_count()
-                && !matches!(
-                    machine.state(*board),
-                    BoardState::Offline | BoardState::Dead | BoardState::Maintenance
-                )
+                && match machine.state(*board) {
+                    BoardState::Offline | BoardState::Dead => false,
+                    BoardState::Maintenance => machine.note(*board).is_some_and(is_drained),
+                    _ => true,
+                }
         };
         let lost: BTreeSet<_> = boards.iter().copied().filter(there).collect();
         let mut events = self.bereave(machine, &lost, reason);
@@ -113,6 +123,25 @@ impl Lab {
             Event::BoardQuarantined { board, reason: reason.clone(), retest_at }
         }));
         Ok(events)
+    }
+
+    /// Boards whose agent wants no new work are set aside once they are free and well; only those come back with the agent's
+    /// word, and are tested first.
+    pub(super) fn drain_boards(
+        &self,
+        now: Moment,
+        name: &MachineName,
+        boards: &[BoardIndex],
+        draining: bool,
+    ) -> Decision {
+        let machine = self.agents_machine(name)?;
+        let known: BTreeSet<_> =
+            boards.iter().copied().filter(|board| board.0 < machine.spec.board_count()).collect();
+        let event = |board: &BoardIndex| match draining {
+            true => drained(machine, *board),
+            false => wanted_again(now, machine, *board),
+        };
+        Ok(known.iter().filter_map(event).collect())
     }
 
     /// What becomes of the jobs that hold these boards.
@@ -149,4 +178,33 @@ impl Lab {
             false => Err(Refusal::BadArgument(format!("the boards of machine '{name}' have no agents"))),
         }
     }
+}
+
+/// Whether it was an agent that wanted no new work, and nobody else, who had this written.
+fn is_drained(note: &Note) -> bool {
+    *note.by == *DRAIN
+}
+
+/// What becomes of a board whose agent wants no new work; what somebody else decided on it stands.
+fn drained(machine: &Machine, board: BoardIndex) -> Option<Event> {
+    let (by, reason) = (Arc::from(DRAIN), Arc::from(DRAINED));
+    let at = BoardRef { machine: machine.spec.name.clone(), board };
+    let marked = machine.marks().contains_key(&board);
+    match machine.state(board) {
+        _ if marked => None,
+        BoardState::Dead | BoardState::Maintenance => None,
+        BoardState::Free => Some(Event::BoardSet { board: at, mark: Mark::Maintenance, by, reason }),
+        _ => Some(Event::BoardMarked { board: at, mark: Mark::Maintenance, by, reason }),
+    }
+}
+
+/// What becomes of a board whose agent wants work again.
+fn wanted_again(now: Moment, machine: &Machine, board: BoardIndex) -> Option<Event> {
+    let at = BoardRef { machine: machine.spec.name.clone(), board };
+    if machine.state(board) == BoardState::Maintenance && machine.note(board).is_some_and(is_drained) {
+        return Some(Event::BoardQuarantined { board: at, reason: WANTED.into(), retest_at: Some(now) });
+    }
+    let marked = machine.marks().get(&board).is_some_and(is_drained);
+    let (by, reason) = (Arc::from(DRAIN), Arc::from(WANTED));
+    marked.then_some(Event::BoardMarked { board: at, mark: Mark::Free, by, reason })
 }

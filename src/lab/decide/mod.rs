@@ -71,6 +71,10 @@ impl Lab {
                 require(caller, Role::Admin, SERVER_ONLY)?;
                 self.break_boards(now, machine, boards, reason)
             }
+            Command::DrainBoards { machine, boards, draining } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.drain_boards(now, machine, boards, *draining)
+            }
             Command::AnswerOrder { order, obeyed, failed } => {
                 require(caller, Role::Admin, SERVER_ONLY)?;
                 Ok(self.answer_order(now, *order, obeyed, failed))

@@ -5,7 +5,7 @@ use crate::clock::Moment;
 use crate::lab::job::JobState;
 use crate::lab::view::{StatusView, UserView};
 use crate::service::Asker;
-use crate::service::plan::JournalCounts;
+use crate::service::plan::{JournalCounts, WorkerCounts};
 use crate::session;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -93,10 +93,22 @@ impl Serialize for Status<'_> {
         map.serialize_entry("users", &lab.users)?;
         map.serialize_entry("sessions", &lab.sessions)?;
         map.serialize_entry("connections", &door.connections)?;
+        let workers = door.workers.count();
+        map.serialize_entry("workers", &Workers(workers))?;
         map.serialize_entry("orders_open", &lab.orders_open)?;
         map.serialize_entry("listen", door.listen)?;
         map.serialize_entry("journal", &Journal(&door.journal))?;
         map.end()
+    }
+}
+
+/// How many workers there are.
+struct Workers(WorkerCounts);
+
+impl Serialize for Workers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let WorkerCounts { connected, away, draining } = self.0;
+        serializer.collect_map([("connected", connected), ("away", away), ("draining", draining)])
     }
 }
 

@@ -10,7 +10,8 @@ use crate::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
 use crate::lab::view::{BoardAddress, BoardName, Query, View};
 use crate::lab::{Lab, Options, Reach};
 use crate::service::plan::{
-    BoardBook, BoardRecord, ChannelUse, ChannelView, Heard, JournalCounts, PowerResult, SensorReadings,
+    AgentUse, BoardBook, BoardRecord, ChannelUse, ChannelView, Heard, JournalCounts, PowerResult,
+    SensorReadings, WorkerCounts, WorkerView, Workforce,
 };
 use crate::service::{Asker, Door, Outcome, Plan, Planned, dispatch, plan, write_answer};
 use crate::session::{Session, SessionId};
@@ -166,6 +167,7 @@ impl House {
                 connections: 3,
                 journal: JournalCounts { appends: 5, facts: 9, syncs: 6, snapshots: 1, expired: 2 },
                 book: &Switched,
+                workers: &Two,
             },
         }
     }
@@ -223,6 +225,16 @@ impl House {
             Plan::UseChannel(ChannelUse::Send { channel: 1, datagrams }) => Outcome::Sent(datagrams.len()),
             Plan::UseChannel(ChannelUse::Close { channel: 1 }) => Outcome::Nothing,
             Plan::UseChannel(_) => return Err(Fault::new(Code::CHANNEL_UNKNOWN, "no such channel")),
+            Plan::Agent(AgentUse::Register(who)) if *who.machine != *"devices" => {
+                return Err(Fault::new(Code::MACHINE_UNKNOWN, "no such machine"));
+            }
+            Plan::Agent(AgentUse::Register(_)) => Outcome::Stay { stay: 1, timeout_ms: 60_000 },
+            Plan::Agent(AgentUse::Speak { stay: 1, .. }) => Outcome::Nothing,
+            Plan::Agent(_) => return Err(Fault::new(Code::STAY_UNKNOWN, "no such stay")),
+            Plan::Workers { machine: Some(machine) } if *machine != *"devices" => {
+                return Err(Fault::new(Code::MACHINE_UNKNOWN, "no such machine"));
+            }
+            Plan::Workers { .. } => Outcome::Workers(workers()),
             Plan::Consult { address, what } => {
                 self.lab.consult(caller, &address).map_err(|refusal| refusal.fault())?;
                 Outcome::Heard(heard(what))
@@ -278,6 +290,30 @@ fn channel(id: u64, reach: Reach, port: u16) -> ChannelView {
         received: 2,
         dropped: 1,
         waiting: 0,
+    }
+}
+
+fn workers() -> Vec<WorkerView> {
+    let worker = |name: &str, url: Option<&str>, connected: bool| WorkerView {
+        machine: "devices".into(),
+        name: name.into(),
+        version: "1.0".into(),
+        url: url.map(Arc::from),
+        boards: vec![("devices-0".into(), "iCE40".into())],
+        draining: !connected,
+        connected,
+        seen: Moment(1_000_500),
+    };
+    vec![worker("host-1", Some("http://10.0.0.1:8081"), true), worker("host-2", None, false)]
+}
+
+/// Counts the workers of above.
+#[derive(Debug)]
+struct Two;
+
+impl Workforce for Two {
+    fn count(&self) -> WorkerCounts {
+        WorkerCounts { connected: 1, away: 1, draining: 1 }
     }
 }
 

@@ -72,6 +72,13 @@ const FROM_ELSEWHERE: &[Code] = &[
     Code::DATAGRAM_TOO_LARGE,
     Code::TOO_MANY_DATAGRAMS,
     Code::DATAGRAM_RATE,
+    Code::NO_AGENTS,
+    Code::WRONG_TOKEN,
+    Code::BOARD_TAKEN,
+    Code::LOGIN_DELAYED,
+    Code::TOO_MANY_AGENTS,
+    Code::TOO_MANY_AGENT_BOARDS,
+    Code::AGENTS_BUSY,
 ];
 
 fn draining() -> House {
@@ -767,6 +774,127 @@ fn channel() -> Vec<Rows> {
     ]
 }
 
+fn agent() -> Vec<Rows> {
+    use Code as C;
+    let worker = |more: &str| {
+        format!(
+            r#"{{"machine": "devices", "worker": "host-1", "token": "0123456789abcdef", "version": "1"{more}}}"#
+        )
+    };
+    let boards = |boards: &str| worker(&format!(r#", "boards": {boards}"#));
+    let long_serial = format!(r#"[{{"serial": "{}"}}]"#, "x".repeat(65));
+    let many = format!("[{}]", vec![r#"{"serial": "a"}"#; 1_001].join(","));
+    vec![
+        Rows::of("register_worker")
+            .good(
+                "guest",
+                &[
+                    &worker(""),
+                    &worker(r#", "url": "http://h:1", "draining": true"#),
+                    &boards("[]"),
+                    &boards(r#"[{"serial": "A7F2", "model": "iCE40", "holds": "12.0"}, {"serial": "b", "holds": null}]"#),
+                ],
+            )
+            .bad(
+                "guest",
+                C::BAD_ARGUMENT,
+                &[
+                    r#"{"machine": "devices", "worker": "two words", "token": "t", "version": "1"}"#,
+                    &boards(r#"["A7F2"]"#),
+                    &boards(r#"[{"serial": "a b"}]"#),
+                    &boards(r#"[{"serial": ""}]"#),
+                    &boards(r#"[{"serial": "a", "holds": "12"}]"#),
+                    &boards(r#"[{"serial": "a", "holds": "12.-1"}]"#),
+                    &boards(r#"[{"serial": "a", "colour": "red"}]"#),
+                    &boards(&long_serial),
+                    &boards(&many),
+                    &worker(r#", "draining": 1"#),
+                ],
+            )
+            .bad(
+                "guest",
+                C::MACHINE_UNKNOWN,
+                &[r#"{"machine": "n", "worker": "w", "token": "t", "version": "1"}"#],
+            )
+            .bad("guest", C::TEXT_TOO_LONG, &[&worker(&long(r#", "url": ""#, 257, r#"""#))])
+            .bad("guest", C::INVALID_MESSAGE, &["{}", r#"{"machine": "devices", "worker": "w", "version": "1"}"#])
+            .bad_in(House::new, "guest", C::BAD_ARGUMENT, r#"{"machine": "", "worker": "w", "token": "t", "version": "1"}"#),
+        Rows::of("list_workers")
+            .good("guest", &["{}", r#"{"machine": "devices"}"#])
+            .bad("guest", C::MACHINE_UNKNOWN, &[r#"{"machine": "n"}"#])
+            .bad("guest", C::BAD_ARGUMENT, &[r#"{"machine": 1}"#])
+            .bad("guest", C::TEXT_TOO_LONG, &[&long(r#"{"machine": ""#, 257, r#""}"#)])
+            .bad("guest", C::INVALID_MESSAGE, &[r#"{"worker": "w"}"#]),
+    ]
+}
+
+fn agent_words() -> Vec<Rows> {
+    use Code as C;
+    let spoken = |name: &'static str, good: &[&str], bad: &[&str], long: &[&str]| {
+        let (first, stranger) = (good[0].to_owned(), good[0].replace(r#""stay": 1"#, r#""stay": 2"#));
+        let rows = Rows::of(name).good("guest", good).bad("guest", C::STAY_UNKNOWN, &[&stranger]);
+        let without = first.replace(r#""stay": 1, "#, "").replace(r#""stay": 1"#, "");
+        let rows = rows.bad("guest", C::INVALID_MESSAGE, &[&without]).bad("guest", C::TEXT_TOO_LONG, long);
+        rows.bad("guest", C::BAD_ARGUMENT, bad)
+    };
+    let reason = |name: &'static str| {
+        let good = r#"{"stay": 1, "boards": ["A7F2"], "reason": "x"}"#;
+        let bad = r#"{"stay": 1, "boards": "A7F2", "reason": "x"}"#;
+        spoken(name, &[good], &[bad], &[&long(r#"{"stay": 1, "boards": [], "reason": ""#, 1025, r#""}"#)])
+    };
+    vec![
+        spoken("worker_heartbeat", &[r#"{"stay": 1}"#], &[r#"{"stay": -1}"#, r#"{"stay": "1"}"#], &[]),
+        spoken(
+            "answer_order",
+            &[
+                r#"{"stay": 1, "order": "12.0", "obeyed": ["a"], "failed": {"b": "stuck"}}"#,
+                r#"{"stay": 1, "order": "1.2"}"#,
+            ],
+            &[
+                r#"{"stay": 1, "order": "12"}"#,
+                r#"{"stay": 1, "order": "a.b"}"#,
+                r#"{"stay": 1, "order": "1.0", "obeyed": [1]}"#,
+                r#"{"stay": 1, "order": "1.0", "failed": ["a"]}"#,
+                r#"{"stay": 1, "order": "1.0", "failed": {"a": 1}}"#,
+            ],
+            &[&long(r#"{"stay": 1, "order": "1.0", "failed": {"a": ""#, 1025, r#""}}"#)],
+        ),
+        spoken(
+            "answer_question",
+            &[
+                r#"{"stay": 1, "question": 3}"#,
+                r#"{"stay": 1, "question": 3, "answer": {"level": 7}}"#,
+                r#"{"stay": 1, "question": 3, "sensors": {"top": [41.5, "C"]}}"#,
+                r#"{"stay": 1, "question": 3, "error": "no answer"}"#,
+            ],
+            &[r#"{"stay": 1, "question": "3"}"#, r#"{"stay": 1, "question": 3, "sensors": {"top": 41.5}}"#],
+            &[&long(r#"{"stay": 1, "question": 3, "error": ""#, 1025, r#""}"#)],
+        ),
+        spoken(
+            "add_worker_boards",
+            &[r#"{"stay": 1, "boards": [{"serial": "a"}]}"#],
+            &[r#"{"stay": 1, "boards": {}}"#],
+            &[&long(r#"{"stay": 1, "boards": [{"serial": "a", "model": ""#, 1 << 18, r#""}]}"#)],
+        )
+        .bad("guest", C::INVALID_MESSAGE, &[r#"{"stay": 1}"#])
+        .bad_in(House::new, "guest", C::BAD_ARGUMENT, r#"{"stay": 1, "boards": [{"model": "a"}]}"#),
+        reason("remove_worker_boards"),
+        reason("break_worker_boards"),
+        spoken(
+            "drain_worker",
+            &[r#"{"stay": 1, "draining": true}"#],
+            &[r#"{"stay": 1, "draining": 1}"#],
+            &[],
+        ),
+        spoken(
+            "leave_worker",
+            &[r#"{"stay": 1, "reason": "x"}"#],
+            &[r#"{"stay": 1, "reason": 1}"#],
+            &[&long(r#"{"stay": 1, "reason": ""#, 1025, r#""}"#)],
+        ),
+    ]
+}
+
 fn rows() -> Vec<Row> {
     let services = [
         about(),
@@ -777,6 +905,8 @@ fn rows() -> Vec<Row> {
         board(),
         super::reservation::rows(),
         channel(),
+        agent(),
+        agent_words(),
         notice(),
         users(),
         admin(),

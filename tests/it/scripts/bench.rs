@@ -99,13 +99,15 @@ impl Bench {
                 let machine = (*machine).into();
                 self.wish(&Caller::server(), &Command::AnnounceBoards { machine, serials });
             }
-            [verb @ ("lose" | "break"), machine, boards @ ..] => {
+            [verb @ ("lose" | "break" | "drain" | "undrain"), machine, boards @ ..] => {
                 let spec = telling::spec_of(&self.lab, machine);
                 let index = |text: &&str| spec.as_ref().map(|spec| words::board_index(spec, text));
                 let boards = boards.iter().filter_map(index).collect();
                 let (machine, reason) = ((*machine).into(), "its worker is silent".into());
                 let command = match *verb {
                     "lose" => Command::LoseBoards { machine, boards, reason },
+                    "drain" => Command::DrainBoards { machine, boards, draining: true },
+                    "undrain" => Command::DrainBoards { machine, boards, draining: false },
                     _ => Command::BreakBoards { machine, boards, reason: "it has no serial port".into() },
                 };
                 self.wish(&Caller::server(), &command);

@@ -64,9 +64,11 @@ pub fn agent(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Option<Comma
         }
         false => {
             let boards = (0..few).map(|_| BoardIndex(chance.below(8) as u32)).collect();
-            match chance.percent(70) {
-                true => Command::LoseBoards { machine, boards, reason: "no heartbeat".into() },
-                false => Command::BreakBoards { machine, boards, reason: "no serial port".into() },
+            match chance.below(10) {
+                0..5 => Command::LoseBoards { machine, boards, reason: "no heartbeat".into() },
+                5..7 => Command::DrainBoards { machine, boards, draining: true },
+                7 => Command::DrainBoards { machine, boards, draining: false },
+                _ => Command::BreakBoards { machine, boards, reason: "no serial port".into() },
             }
         }
     })

@@ -1,0 +1,51 @@
+//! What is asked of the lab when agents come and go: what their boards are called, and what they should be doing.
+
+use super::board::BoardState;
+use super::effect::{Action, Order};
+use super::fact::{MachineName, OrderId};
+use super::machine::MachineSpec;
+use super::{Lab, Machine};
+use crate::allocator::BoardIndex;
+use std::sync::Arc;
+
+impl Lab {
+    /// What a machine is made of, boards counted that agents added to it.
+    pub fn spec_of_machine(&self, name: &str) -> Option<&Arc<MachineSpec>> {
+        self.machine(name).map(|machine| &machine.spec)
+    }
+
+    /// The boards of a machine that are called so; others are passed over.
+    pub fn boards_called(&self, machine: &str, serials: &[Arc<str>]) -> Vec<BoardIndex> {
+        let Some(machine) = self.machine(machine) else { return Vec::new() };
+        serials.iter().filter_map(|serial| machine.board_with_serial(serial)).collect()
+    }
+
+    /// The boards of a pool that are not offline: the agent of each was there a moment ago.
+    pub fn boards_with_agents(&self, machine: &str) -> Vec<Arc<str>> {
+        let Some(machine) = self.machine(machine) else { return Vec::new() };
+        let is_there =
+            |board: &BoardIndex| !matches!(machine.state(*board), BoardState::Offline | BoardState::Dead);
+        let serials = machine.spec.serials();
+        let there = machine.boards().filter(is_there);
+        there.filter_map(|board| serials.get(board.0 as usize).cloned()).collect()
+    }
+
+    /// The last order to switch a board, as it would be given to this board alone; none for a board that is not lent.
+    pub fn standing_order(&self, machine: &str, serial: &str) -> Option<Order> {
+        let machine = self.machine(machine)?;
+        let board = machine.board_with_serial(serial)?;
+        self.standing_order_of(machine, board)
+    }
+
+    fn standing_order_of(&self, machine: &Machine, board: BoardIndex) -> Option<Order> {
+        let job = self.holder(machine, board)?;
+        let loan = job.live_loan()?;
+        let action = match loan.power {
+            true => Action::Prepare { kind: loan.kind.clone(), args: job.spec.kind_args.clone() },
+            false => Action::PowerOff,
+        };
+        let id = OrderId { grant: loan.grant, step: loan.next_step.checked_sub(1)? };
+        let machine: MachineName = machine.spec.name.clone();
+        Some(Order { id, machine, action, boards: [board].into(), job: Some(job.id) })
+    }
+}
