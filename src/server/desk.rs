@@ -77,19 +77,8 @@ impl Counter {
         let (hosts, version) = (Hosts::default(), AtomicU64::new(0));
         let channels = Channels::default();
         let (tally, full_ms) = (Tally::new(), AtomicU64::new(0));
-        let counter = Counter {
-            lab,
-            sessions,
-            herald,
-            signs,
-            channels,
-            hosts,
-            version,
-            counts,
-            tally,
-            full_ms,
-            news,
-        };
+        let counter =
+            Counter { lab, sessions, herald, signs, channels, hosts, version, counts, tally, full_ms, news };
         counter.find_sessions(now);
         (counter, heard)
     }

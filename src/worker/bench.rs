@@ -141,8 +141,7 @@ impl Bench {
                 }
             }
             Task::Question(question) => {
-                let asked =
-                    |board: &mut Board| board.handle_question(now, question.ticket, &question.what);
+                let asked = |board: &mut Board| board.handle_question(now, question.ticket, &question.what);
                 if !self.with(now, &question.board, asked) {
                     let answer = Err("the worker does not have this board".to_owned());
                     self.deeds.push_back(Deed::Say(Word::Answer { ticket: question.ticket, answer }));

@@ -420,9 +420,10 @@ impl Board {
     /// The board is of no use.
     fn fail(&mut self, why: String) {
         self.phase = Phase::Broken;
-        let order = self.current.as_mut().and_then(|current| {
-            std::mem::take(&mut current.open).then(|| current.order.id.clone())
-        });
+        let order = self
+            .current
+            .as_mut()
+            .and_then(|current| std::mem::take(&mut current.open).then(|| current.order.id.clone()));
         self.tell_holders(&json!({"event": "failure"}));
         self.drop_job(&why);
         self.deeds.push_back(match order {
@@ -532,7 +533,9 @@ impl Board {
             return Err("the board is not ready".to_owned());
         };
         let size = kind.bitstream_bytes().filter(|_| self.settings.sizes_matter);
-        if let Some((id, _)) = batch.files.iter().find(|(_, bytes)| size.is_some_and(|size| bytes.len() != size)) {
+        if let Some((id, _)) =
+            batch.files.iter().find(|(_, bytes)| size.is_some_and(|size| bytes.len() != size))
+        {
             return Err(format!("'{id}' has not the {} bytes of a bitstream", size.unwrap_or(0)));
         }
         let bytes: usize = batch.files.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -568,7 +571,9 @@ impl Board {
     }
 
     fn answer_result(&mut self, ticket: u64, result: Value) {
-        let Some(Open::Results { batch, missing, results, .. }) = self.questions.get_mut(&ticket) else { return };
+        let Some(Open::Results { batch, missing, results, .. }) = self.questions.get_mut(&ticket) else {
+            return;
+        };
         results.push(result);
         *missing -= 1;
         if *missing == 0 {

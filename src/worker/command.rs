@@ -20,8 +20,9 @@ struct Evaluate {
 
 /// The bitstreams of an `evaluate`.
 pub fn batch(args: &Value) -> Result<Batch, String> {
-    let Evaluate { files, batch_id } = Evaluate::deserialize(args)
-        .map_err(|error| format!("evaluate needs {{\"files\": {{id: base64}}, \"batch_id\": text}}: {error}"))?;
+    let Evaluate { files, batch_id } = Evaluate::deserialize(args).map_err(|error| {
+        format!("evaluate needs {{\"files\": {{id: base64}}, \"batch_id\": text}}: {error}")
+    })?;
     if files.is_empty() || files.len() > FILES_PER_COMMAND_MAX {
         return Err(format!("evaluate takes 1 to {FILES_PER_COMMAND_MAX} bitstreams"));
     }
@@ -29,7 +30,10 @@ pub fn batch(args: &Value) -> Result<Batch, String> {
         Ok(bytes) => Ok((id, bytes.into())),
         Err(_) => Err(format!("'{id}' is not base64")),
     });
-    Ok(Batch { id: batch_id.unwrap_or_else(|| BATCH_ID.to_owned()), files: decoded.collect::<Result<_, _>>()? })
+    Ok(Batch {
+        id: batch_id.unwrap_or_else(|| BATCH_ID.to_owned()),
+        files: decoded.collect::<Result<_, _>>()?,
+    })
 }
 
 #[cfg(test)]

@@ -122,7 +122,10 @@ impl Host {
             Deed::Over(why) => self.teller.tell(News::Over(why)),
             Deed::Emit(packet) => {
                 for socket in packet.sockets {
-                    let full = inside.ears.get(&socket).is_some_and(|ear| ear.try_send(packet.text.clone()).is_err());
+                    let full = inside
+                        .ears
+                        .get(&socket)
+                        .is_some_and(|ear| ear.try_send(packet.text.clone()).is_err());
                     if full {
                         // It reads nothing; its door hangs up when it finds its ear gone.
                         inside.ears.remove(&socket);
@@ -186,9 +189,10 @@ fn watch_time(host: &Weak<Host>) {
     while let Some(host) = host.upgrade() {
         host.act(|inside, now| inside.bench.handle_time(now));
         let inside = host.inside();
-        let wait = inside.bench.wake_at().map_or(LOOK_EVERY, |at| {
-            Duration::from_millis(at.ms_since(host.clock.now())).min(LOOK_EVERY)
-        });
+        let wait = inside
+            .bench
+            .wake_at()
+            .map_or(LOOK_EVERY, |at| Duration::from_millis(at.ms_since(host.clock.now())).min(LOOK_EVERY));
         if !wait.is_zero() {
             // Woken early it only looks early.
             drop(host.sooner.wait_timeout(inside, wait));

@@ -345,10 +345,9 @@ impl Stay {
                     Err(why) => request.with("error", reason(&why)),
                 }
             }
-            News::Word(Word::Break { serial, reason: why }) => self
-                .request("break_worker_boards")
-                .with("boards", vec![serial])
-                .with("reason", reason(&why)),
+            News::Word(Word::Break { serial, reason: why }) => {
+                self.request("break_worker_boards").with("boards", vec![serial]).with("reason", reason(&why))
+            }
             News::Plugged(board) => self.request("add_worker_boards").with("boards", vec![offer(&board)]),
             News::Unplugged(serial) => self
                 .request("remove_worker_boards")

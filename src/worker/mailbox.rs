@@ -190,7 +190,9 @@ mod tests {
     #[test]
     fn every_socket_of_a_client_hears_and_one_that_leaves_takes_nothing_along() {
         let mut mailbox = Mailbox::new(400);
-        assert!(mailbox.come(at(0), "ada", 1) && mailbox.come(at(0), "ada", 2) && mailbox.come(at(0), "bob", 3));
+        assert!(
+            mailbox.come(at(0), "ada", 1) && mailbox.come(at(0), "ada", 2) && mailbox.come(at(0), "bob", 3)
+        );
         mailbox.put(at(1), "ada", "A", failure());
         mailbox.put(at(1), "ada", "B", failure());
         assert_eq!(mailbox.poll(at(1)), packet(&[1, 2], "A", &[failure()]));

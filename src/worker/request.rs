@@ -135,10 +135,7 @@ mod tests {
         for end in 0..whole.len() {
             assert!(decode(&whole[..end]).is_err(), "{end} bytes");
         }
-        assert_eq!(
-            decode(&evaluate(text("A"), "export")),
-            Err("there is no command 'export'".to_owned())
-        );
+        assert_eq!(decode(&evaluate(text("A"), "export")), Err("there is no command 'export'".to_owned()));
         assert!(decode(&map(&[])).is_err());
         // A list of four thousand million things that are not there.
         assert!(decode(&evaluate(vec![0xdd, 255, 255, 255, 255], "evaluate")).is_err());

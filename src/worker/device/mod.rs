@@ -45,7 +45,8 @@ impl Halt {
 
     /// Waits; an error if it is to give up.
     pub fn wait(&self, span: Duration) -> Result<(), String> {
-        let (halted, until) = (self.0.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now() + span);
+        let (halted, until) =
+            (self.0.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now() + span);
         let mut halted = halted;
         loop {
             let left = until.saturating_duration_since(Instant::now());

@@ -101,7 +101,11 @@ impl OnUsb {
             Image::Default => "default",
             Image::Kind(name) => name,
         };
-        let file = self.places.firmware.get(name).ok_or_else(|| format!("no firmware is configured for '{name}'"))?;
+        let file = self
+            .places
+            .firmware
+            .get(name)
+            .ok_or_else(|| format!("no firmware is configured for '{name}'"))?;
         let failed = |error: std::io::Error| format!("{}: {error}", file.display());
         let mut bytes = Vec::new();
         File::open(file).map_err(failed)?.take(FIRMWARE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
@@ -157,7 +161,8 @@ impl Device for OnUsb {
     fn test(&mut self, halt: &Halt) -> Result<(), String> {
         for _ in 0..TEST_TRIES {
             let mut port = self.open(halt)?;
-            if port.until_line(TEST_LINE_MAX, halt, |line| line.contains(DEFAULT_LINE).then_some(())).is_ok() {
+            if port.until_line(TEST_LINE_MAX, halt, |line| line.contains(DEFAULT_LINE).then_some(())).is_ok()
+            {
                 return Ok(());
             }
             halt.check()?;

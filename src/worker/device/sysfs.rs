@@ -43,7 +43,8 @@ fn look(device: &Path) -> Option<Found> {
     let is_interface = |path: &PathBuf| name(path).is_some_and(|name| name.contains(':'));
     let mut interfaces: Vec<PathBuf> = children(device).into_iter().filter(is_interface).collect();
     interfaces.sort();
-    let port = interfaces.iter().find_map(|interface| children(&interface.join("tty")).first().and_then(name));
+    let port =
+        interfaces.iter().find_map(|interface| children(&interface.join("tty")).first().and_then(name));
     let disk = interfaces.iter().find_map(|interface| disk(interface, DISK_DEPTH_MAX));
     Some(Found { serial, model, port, disk })
 }

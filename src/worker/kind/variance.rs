@@ -48,7 +48,8 @@ impl Kind for Variance {
     fn read(&self, line: &str) -> Option<Value> {
         let (_, rest) = line.split_once(SAMPLES)?;
         let words = rest.split(',').map(str::trim).filter(|word| !word.is_empty()).take(SAMPLES_MAX);
-        let samples: Vec<i64> = words.map(|word| word.parse::<i32>().map(i64::from)).collect::<Result<_, _>>().ok()?;
+        let samples: Vec<i64> =
+            words.map(|word| word.parse::<i32>().map(i64::from)).collect::<Result<_, _>>().ok()?;
         let value = movement(&samples)?;
         Some(if self.send_waveform { json!([value, samples]) } else { json!(value) })
     }
