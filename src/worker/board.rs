@@ -412,7 +412,7 @@ impl Board {
         }
         if self.phase == Phase::Ready {
             self.told = now;
-            self.answer_reboots(&Ok(json!({"state": "ready"})));
+            self.answer_reboots();
             self.tell_holders(&json!({"event": "initialized"}));
         }
     }
@@ -462,18 +462,18 @@ impl Board {
         Ok(None)
     }
 
-    fn answer_reboots(&mut self, answer: &Result<Value, String>) {
+    fn answer_reboots(&mut self) {
         let reboots = self.questions.iter().filter(|(_, open)| matches!(open, Open::Reboot { .. }));
         for ticket in reboots.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
             self.questions.remove(&ticket);
-            self.deeds.push_back(Deed::Answer(ticket, answer.clone()));
+            self.deeds.push_back(Deed::Answer(ticket, Ok(Value::Null)));
         }
     }
 
     /// A question's time is up.
     fn give_up(&mut self, ticket: u64) {
         let answer = match self.questions.remove(&ticket) {
-            Some(Open::Reboot { .. }) => Ok(json!({"state": "busy"})),
+            Some(Open::Reboot { .. }) => Ok(Value::Null),
             _ => Err(format!("not done within {} s; what was not begun is dropped", ANSWER_MS_MAX / 1000)),
         };
         self.queue.retain(|bitstream| bitstream.to != To::Question(ticket));

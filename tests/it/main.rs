@@ -29,3 +29,4 @@ mod transcripts;
 mod tunnel;
 mod web;
 mod web_socket;
+mod worker;

@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["error", "service", "wire"]),
+    ("worker", &["client", "clock", "error", "http"]),
     (
         "cli",
         &[
@@ -50,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "error",
+            "http",
             "journal",
             "lab",
             "server",
@@ -57,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "simulator",
             "user",
             "wire",
+            "worker",
         ],
     ),
 ];
@@ -85,6 +88,13 @@ const PURE: &[&str] = &[
     "controller/settings.rs",
     "config/spalloc_import",
     "server/rounds.rs",
+    "worker/kind",
+    "worker/bench.rs",
+    "worker/board.rs",
+    "worker/command.rs",
+    "worker/mailbox.rs",
+    "worker/request.rs",
+    "worker/task.rs",
 ];
 
 /// What touches the world.
@@ -224,7 +234,7 @@ fn the_runtime_is_named_in_the_shell_only() {
 
 #[test]
 fn the_runtime_of_the_web_door_is_named_in_its_room_only() {
-    let foreign = ["tokio", "hyper", "axum"];
+    let foreign = ["tokio", "hyper", "axum", "socketioxide"];
     let named = sources().into_iter().filter(|(name, _)| room(name) != "http");
     let outside: Vec<_> = named
         .filter(|(_, text)| foreign.iter().any(|word| code(text).contains(&format!("{word}::"))))
