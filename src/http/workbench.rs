@@ -133,6 +133,8 @@ fn router(callers: Arc<dyn Callers>, message_bytes_max: usize) -> Router {
         .fallback(tell::not_found)
         .method_not_allowed_fallback(tell::wrong_method)
         .layer(layer)
+        // Without it the layer is put around the fallback anew for each request, and each has sessions of its own.
+        .with_state(())
 }
 
 /// Who a client says it is.
