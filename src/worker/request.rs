@@ -14,6 +14,9 @@ pub const REQUEST_BYTES_MAX: usize = 83_360_000;
 /// Boards that one request may name.
 pub const SERIALS_MAX: usize = 1_000;
 
+/// How deeply it may be nested; what a reader allows by itself is more than the stack of a thread holds.
+const DEPTH_MAX: usize = 8;
+
 /// A request of a client.
 #[derive(Debug, PartialEq)]
 pub struct Request {
@@ -79,7 +82,9 @@ pub fn decode(bytes: &[u8]) -> Result<Request, String> {
     if bytes.len() > REQUEST_BYTES_MAX {
         return Err(format!("it has more than {REQUEST_BYTES_MAX} bytes"));
     }
-    let written: Written = rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?;
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    reader.set_max_depth(DEPTH_MAX);
+    let written = Written::deserialize(&mut reader).map_err(|error| error.to_string())?;
     if written.event != "evaluate" {
         return Err(format!("there is no command '{}'", written.event.escape_default()));
     }

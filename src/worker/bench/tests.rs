@@ -122,6 +122,7 @@ fn when_a_stay_is_over_or_a_board_unplugged_holders_hear_and_nothing_is_lent() {
     let mut bench = bench();
     bench.handle_task(NOW, prepare(&["A", "B"]));
     assert!(bench.come(NOW, "ada", 1));
+    carry_on(&mut bench, NOW);
     carry_on(&mut bench, NOW.plus_ms(400));
     assert!(bench.is_lent());
     bench.unplug(NOW.plus_ms(500), "A");

@@ -310,7 +310,7 @@ fn commands_of_the_native_door_reach_the_same_states() {
     bench.ask(6, "evaluate", json!({"files": {"s": "cg=="}}));
     bench.board.rest("the stay is over");
     let over =
-        ["5: evaluate s", r#"ada hears {"event":"failure"}"#, "answer 6 not: the stay is over", "give up"];
+        ["5: evaluate r", r#"ada hears {"event":"failure"}"#, "answer 6 not: the stay is over", "give up"];
     assert_eq!(bench.deeds(), over);
     assert_eq!((bench.board.holds(), bench.board.is_lent()), (None, false));
 }

@@ -11,6 +11,8 @@ use std::sync::mpsc::channel;
 struct Bench {
     root: PathBuf,
     far: File,
+    /// Held open, so that it stays as it was set: nothing comes back as an echo.
+    _near: Port,
 }
 
 impl Bench {
@@ -27,7 +29,8 @@ impl Bench {
         }
         let near = Path::new(std::ffi::OsStr::from_bytes(near.as_bytes()));
         std::os::unix::fs::symlink(near, root.join("dev/ttyACM0")).expect("a link");
-        Bench { root, far: File::from(far) }
+        let _near = Port::open(near, BAUD).expect("a port");
+        Bench { root, far: File::from(far), _near }
     }
 
     fn board(&self) -> OnUsb {
