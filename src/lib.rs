@@ -33,3 +33,4 @@ pub mod server;
 
 pub mod cli;
 pub mod client;
+pub mod worker;

@@ -213,7 +213,7 @@ fn first_line(from: impl BufRead) -> io::Result<String> {
 }
 
 /// The server's address with the usual port if none is named; `[::1]` and `::1` are hosts too.
-fn with_port(server: &str) -> String {
+pub fn with_port(server: &str) -> String {
     let host_ends = server.rfind(']').map_or(0, |at| at + 1);
     let colons = server[host_ends..].matches(':').count();
     match colons {

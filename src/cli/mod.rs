@@ -6,7 +6,7 @@
 //!
 //! Reading order: this file (all commands), `exit`, `context` (the shared options, the way to the server, printing),
 //! `answers`, `size`, `span`, `when` and `table` (words in and out), then a file for each group of commands: `create`, `wait` and `run`,
-//! `jobs`, `history`, `boards`, `machines`, `watch`, `tunnel`, `call`, `bench`, `users`, `serve`, `simulate`, `journal`, `shell`. Deliberately not here: what a command means.
+//! `jobs`, `history`, `boards`, `machines`, `watch`, `tunnel`, `worker`, `call`, `bench`, `users`, `serve`, `simulate`, `journal`, `shell`. Deliberately not here: what a command means.
 
 mod answers;
 mod bench;
@@ -35,6 +35,7 @@ mod users;
 mod wait;
 mod watch;
 mod when;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Shared};
@@ -90,6 +91,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Let programs here reach the boards of a job as if they stood here.
     Tunnel(tunnel::TunnelArgs),
+    /// Bring the boards of this host to a server, and let their holders speak with them.
+    Worker(Box<worker::WorkerArgs>),
     /// Call any function of the server.
     Call(call::CallArgs),
     /// Load the server and print how it bears it.
@@ -141,6 +144,7 @@ fn carry_out(context: &Context, command: &Command) -> Result<u8, Failure> {
         Command::WhereIs(args) => machines::where_is(context, args),
         Command::Watch(args) => watch::watch(context, args),
         Command::Tunnel(args) => return tunnel::tunnel(context, args),
+        Command::Worker(args) => worker::worker(context, args),
         Command::Call(args) => call::call(context, args),
         Command::Bench(args) => bench::bench(context, args),
         Command::User(args) => users::users(context, args),

@@ -132,7 +132,7 @@ async fn told(closed: &mut watch::Receiver<bool>) {
 }
 
 /// What the head of a request may cost, in bytes and in time; the time between two requests counts too.
-fn head_limits(time_max: Duration) -> http1::Builder {
+pub(super) fn head_limits(time_max: Duration) -> http1::Builder {
     let mut limits = http1::Builder::new();
     limits.timer(TokioTimer::new()).header_read_timeout(time_max);
     limits.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);

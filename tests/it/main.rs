@@ -33,3 +33,4 @@ mod transcripts;
 mod tunnel;
 mod web;
 mod web_socket;
+mod worker;

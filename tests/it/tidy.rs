@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["error", "service", "wire"]),
+    ("worker", &["client", "clock", "error", "http"]),
     (
         "cli",
         &[
@@ -51,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "error",
+            "http",
             "journal",
             "lab",
             "server",
@@ -59,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "spinnaker",
             "user",
             "wire",
+            "worker",
         ],
     ),
 ];
@@ -97,6 +100,13 @@ const PURE: &[&str] = &[
     "controller/settings.rs",
     "config/spalloc_import",
     "server/rounds.rs",
+    "worker/kind",
+    "worker/bench.rs",
+    "worker/board.rs",
+    "worker/command.rs",
+    "worker/mailbox.rs",
+    "worker/request.rs",
+    "worker/task.rs",
 ];
 
 /// What touches the world.

@@ -156,9 +156,9 @@ impl Talk {
     fn push_notices(&mut self) {
         let silent = self.saying.is_none() && self.unsaid.is_empty();
         if self.notices_due && silent && self.manner == Manner::Lasting {
-            let mut more = false;
-            self.tell(|conversation, out| more = conversation.push_notices(out));
-            self.notices_due = more;
+            let mut out = Vec::new();
+            self.notices_due = self.conversation.push_notices(&mut out);
+            self.push(self.form, out);
         }
     }
 
