@@ -43,8 +43,9 @@ fn look(device: &Path) -> Option<Found> {
     let is_interface = |path: &PathBuf| name(path).is_some_and(|name| name.contains(':'));
     let mut interfaces: Vec<PathBuf> = children(device).into_iter().filter(is_interface).collect();
     interfaces.sort();
-    let port =
-        interfaces.iter().find_map(|interface| children(&interface.join("tty")).first().and_then(name));
+    let port = interfaces
+        .iter()
+        .find_map(|interface| children(&interface.join("tty")).first().and_then(|path| name(path)));
     let disk = interfaces.iter().find_map(|interface| disk(interface, DISK_DEPTH_MAX));
     Some(Found { serial, model, port, disk })
 }
@@ -53,7 +54,7 @@ fn look(device: &Path) -> Option<Found> {
 fn disk(folder: &Path, depth: usize) -> Option<String> {
     if let Some(disk) = children(&folder.join("block")).first() {
         let whole = name(disk)?;
-        let mut parts: Vec<String> = children(disk).iter().filter_map(name).collect();
+        let mut parts: Vec<String> = children(disk).iter().filter_map(|path| name(path)).collect();
         parts.sort();
         return Some(parts.into_iter().find(|part| part.starts_with(&whole)).unwrap_or(whole));
     }
@@ -68,7 +69,7 @@ fn children(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn name(path: &PathBuf) -> Option<String> {
+fn name(path: &Path) -> Option<String> {
     path.file_name()?.to_str().map(str::to_owned)
 }
 
