@@ -228,6 +228,10 @@ impl Workforce for Hardware {
         }
         count
     }
+
+    fn url_of(&self, serial: &str) -> Option<Arc<str>> {
+        self.all_agents().iter().find_map(|(_, hub)| hub.url_of(serial))
+    }
 }
 
 impl std::fmt::Debug for Hardware {

@@ -321,10 +321,12 @@ pub struct WorkerCounts {
     pub draining: usize,
 }
 
-/// Where workers are counted.
+/// What the server knows of its workers.
 pub trait Workforce: fmt::Debug + Sync {
     /// How many there are.
     fn count(&self) -> WorkerCounts;
+    /// Where the worker that has this board answers, if it said so.
+    fn url_of(&self, serial: &str) -> Option<Arc<str>>;
 }
 
 /// A channel as callers see it.

@@ -285,10 +285,11 @@ fn once_each(serials: Vec<Arc<str>>) -> Vec<Arc<str>> {
 }
 
 /// Boards that were reserved.
-fn reserved(outcome: &Outcome, _: &Asker<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn reserved(outcome: &Outcome, asker: &Asker<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     match outcome {
         Outcome::Reply(Reply::Seen(View::Changed(devices))) => {
-            shape::write(out, &shape::Each(|| devices.reserved.iter().map(Reserved)))
+            let row = |known| Reserved { known, url: asker.door.workers.url_of(&known.serial) };
+            shape::write(out, &shape::Each(|| devices.reserved.iter().map(row)))
         }
         _ => Err(shape::unexpected()),
     }
@@ -319,19 +320,22 @@ impl Serialize for Serials<'_> {
     }
 }
 
-/// A board that is reserved, as callers read it. No board of a pool has an address of its own yet.
-struct Reserved<'a>(&'a ReservedView);
+/// A board that is reserved, and where its worker answers, as callers read it.
+struct Reserved<'a> {
+    known: &'a ReservedView,
+    url: Option<Arc<str>>,
+}
 
 impl Serialize for Reserved<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let known = self.0;
+        let known = self.known;
         let mut map = serializer.serialize_map(Some(7))?;
         map.serialize_entry("serial", &*known.serial)?;
         map.serialize_entry("job_id", &known.job.0)?;
         map.serialize_entry("owner", &*known.owner)?;
         map.serialize_entry("machine", &*known.machine)?;
         map.serialize_entry("kind", &*known.kind)?;
-        map.serialize_entry("url", &None::<&str>)?;
+        map.serialize_entry("url", &self.url.as_deref())?;
         map.serialize_entry("ends_at", &known.ends_at.unix_s())?;
         map.end()
     }

@@ -14,6 +14,7 @@ use crate::lab::command::{Caller, Command, Consult, Pick, Reservation};
 use crate::lab::fact::JobId;
 use crate::lab::job::{JobState, Reason};
 use crate::lab::view::{Devices, JobFilter, JobView, Query, Reservable, View};
+use crate::service::plan::Workforce;
 use crate::user::{Role, UserName};
 use async_channel::{Receiver, Sender};
 use async_std::task;
@@ -140,7 +141,7 @@ impl Ledger {
 
     /// Where the agent of a board answers, if one has it.
     fn agent_of(&self, serial: &str) -> Option<String> {
-        self.house.all_agents().iter().find_map(|(_, hub)| hub.url_of(serial)).map(|url| url.to_string())
+        self.house.hardware.url_of(serial).map(|url| url.to_string())
     }
 
     fn follow(&self, inside: &mut Inside, job: JobId, held: Held) {

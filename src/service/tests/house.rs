@@ -315,6 +315,10 @@ impl Workforce for Two {
     fn count(&self) -> WorkerCounts {
         WorkerCounts { connected: 1, away: 1, draining: 1 }
     }
+
+    fn url_of(&self, serial: &str) -> Option<Arc<str>> {
+        (serial == "devices-3").then(|| "http://worker:8081".into())
+    }
 }
 
 /// Knows of boards with x 0 that they were switched, and what their sensors said.

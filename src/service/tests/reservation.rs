@@ -152,12 +152,15 @@ fn reservations_are_told_by_serial() {
     let mut call = |name: &str, who: &str, args: &str| house.call(name, who, args).unwrap();
     assert_eq!(call("available", "guest", "{}"), r#"{"amount":2}"#);
     let two = call("reserve", "ada", r#"{"amount": 2, "kind": "variance"}"#);
-    let row = |serial: &str, job: u32| {
+    let row = |serial: &str, job: u32, url: &str| {
         format!(
-            r#"{{"serial":"{serial}","job_id":{job},"owner":"ada","machine":"devices","kind":"variance","url":null,"ends_at":4600.0}}"#
+            r#"{{"serial":"{serial}","job_id":{job},"owner":"ada","machine":"devices","kind":"variance","url":{url},"ends_at":4600.0}}"#
         )
     };
-    assert_eq!(two, format!("[{},{}]", row("devices-2", 6), row("devices-3", 7)));
+    assert_eq!(
+        two,
+        format!("[{},{}]", row("devices-2", 6, "null"), row("devices-3", 7, r#""http://worker:8081""#))
+    );
     assert_eq!(call("devices", "guest", "{}"), "[]");
     let named = r#"{"serials": ["devices-3", "devices-1", "devices-2", "none"]}"#;
     assert_eq!(call("extend", "ada", named), r#"["devices-3","devices-2"]"#);
