@@ -182,11 +182,7 @@ impl Roster {
     }
 
     /// What a board should be doing and does not stand by, unless it is told so anyway.
-    fn forgotten(
-        &self,
-        board: &Offered,
-        expected: &dyn Fn(&Serial) -> Option<Expected>,
-    ) -> Option<Expected> {
+    fn forgotten(&self, board: &Offered, expected: &dyn Fn(&Serial) -> Option<Expected>) -> Option<Expected> {
         let seat = self.boards.get(&board.serial);
         if seat.is_some_and(|seat| seat.pending.is_some()) {
             return None;

@@ -248,8 +248,7 @@ fn the_same_name_again_takes_the_place_of_the_one_before() {
 #[test]
 fn a_board_that_forgot_what_it_was_is_told_again() {
     let mut bench = Bench::new();
-    let wanted =
-        Expected { id: id(4, 1), action: Action::Clean, job: Some(JobId(7)), may_have_work: false };
+    let wanted = Expected { id: id(4, 1), action: Action::Clean, job: Some(JobId(7)), may_have_work: false };
     bench.expected.insert(serial(1), wanted.clone());
     bench.expected.insert(serial(2), wanted);
     let mut one = who("one", &[1, 2]);

@@ -155,7 +155,8 @@ token = "0123456789abcdef"
 fn workers_are_counted_and_their_silence_is_measured() {
     let (house, web) = house_with(USB);
     let workers = |scraped: &Scraped| {
-        let state = |state: &str| scraped.values[&format!("berth_workers{{machine=\"usb\",state=\"{state}\"}}")];
+        let state =
+            |state: &str| scraped.values[&format!("berth_workers{{machine=\"usb\",state=\"{state}\"}}")];
         let draining = scraped.values["berth_workers_draining{machine=\"usb\"}"];
         (state("connected"), state("away"), draining)
     };

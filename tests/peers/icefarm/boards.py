@@ -28,7 +28,7 @@ CLIENT_TIMEOUT_S = 30
 def connected(made, name, lab):
     client = made(lab.url, name, logging.getLogger(name))
     assert client.server.control_socket, "no socket to the control server"
-    heard = Heard(client.server)
+    heard = Heard(client)
     client.addEventHandler(heard)
     return client, heard
 

@@ -16,7 +16,7 @@ KIND = ("pulsecount", {"flush_interval_seconds": 1, "flush_at_bitstreams_remaini
 def client(url, name):
     made = BaseClient(url, name, logging.getLogger(name))
     assert made.server.control_socket, "no socket to the control server"
-    heard = Heard(made.server)
+    heard = Heard(made)
     made.addEventHandler(heard)
     return made, heard
 

@@ -5,13 +5,16 @@ import threading
 from icefarm.client.lib import AbstractEventHandler
 
 PATIENCE_S = 20
+# Of all that was heard, when something was not.
+EVENTS_SHOWN = 20
 
 
 class Heard(AbstractEventHandler):
     """Remembers every event, and lets others wait for one."""
 
-    def __init__(self, server):
-        super().__init__(server)
+    def __init__(self, client):
+        super().__init__(client.server)
+        self.waiter = client.waiter
         self.events = []
         self.changed = threading.Condition()
 
@@ -26,16 +29,17 @@ class Heard(AbstractEventHandler):
     def wait_for(self, serial, event, times=1):
         with self.changed:
             came = self.changed.wait_for(lambda: self.count(serial, event) >= times, PATIENCE_S)
-        assert came, f"no {event} of {serial}: {self.events}"
+        assert came, f"no {event} of {serial}: {self.events[-EVENTS_SHOWN:]}"
 
     def amount(self):
         told = [contents["amount"] for _, event, contents in self.events if event == "devices_available"]
-        return told[-1] if told else None
+        # The first may have come before anybody could listen for it here.
+        return told[-1] if told else self.waiter.last_available
 
     def wait_for_amount(self, amount):
         with self.changed:
             came = self.changed.wait_for(lambda: self.amount() == amount, PATIENCE_S)
-        assert came, f"{amount} never became available: {self.events}"
+        assert came, f"{amount} never became available: {self.events[-EVENTS_SHOWN:]}"
 
 
 def within(seconds, act):
