@@ -3,7 +3,6 @@ its own and leases of 8 s, and workers that this script starts, kills and drains
 bitstream must give on that board."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import threading
 import time
 from types import SimpleNamespace
 
-from heard import PATIENCE_S, Heard, within
+from heard import PATIENCE_S, connected, within
 from icefarm.client.drivers import PulseCountClient, VarMaxClient
 from icefarm.client.lib import BaseClient
 from icefarm.client.lib.BatchClient import EvaluationFailed
@@ -23,14 +22,6 @@ BITSTREAM_BYTES = 104_090
 SERIALS = ["U0", "U1", "U2", "U3"]
 # What the clients wait for results before they reboot a board: nothing here may depend on that.
 CLIENT_TIMEOUT_S = 30
-
-
-def connected(made, name, lab):
-    client = made(lab.url, name, logging.getLogger(name))
-    assert client.server.control_socket, "no socket to the control server"
-    heard = Heard(client)
-    client.addEventHandler(heard)
-    return client, heard
 
 
 def bitstreams(folder, count):
@@ -90,8 +81,8 @@ def until_state(lab, serial, state):
 
 def both_drivers(lab, paths):
     """Batches over several boards, of one kind beside another on one worker."""
-    ada, heard = connected(PulseCountClient, "ada", lab)
-    vera, _ = connected(VarMaxClient, "vera", lab)
+    ada, heard = connected(PulseCountClient, lab.url, "ada")
+    vera, _ = connected(VarMaxClient, lab.url, "vera")
     held = within(PATIENCE_S, lambda: ada.reserve(3, flush_interval_seconds=0.5))
     assert len(held) == 3 and set(held) < set(SERIALS), held
     assert all(ada.getConnectionInfo(serial) == ada.getConnectionInfo(held[0]) for serial in held), "one worker"
@@ -127,7 +118,7 @@ def both_drivers(lab, paths):
 
 def strangers(lab, worker, paths, held, info):
     """Whoever does not hold a board is not heard at its worker."""
-    mallory, heard = connected(PulseCountClient, "mallory", lab)
+    mallory, heard = connected(PulseCountClient, lab.url, "mallory")
     mallory.addSerial(held[0], info)
     url = info if isinstance(info, str) else info.url()
     mallory.server.connectWorker(url)
@@ -207,7 +198,7 @@ def breaks(lab, heard, paths, address):
     """A board that breaks is quarantined, and its holder told."""
     bad = Worker(lab, "host-2", ["BAD"], address, "--breaking", "BAD")
     heard.wait_for_amount(3)
-    bert, bert_heard = connected(PulseCountClient, "bert", lab)
+    bert, bert_heard = connected(PulseCountClient, lab.url, "bert")
     assert within(PATIENCE_S, lambda: bert.reserveSpecific(["BAD"])) == ["BAD"]
     bert.requestBatchWorker(["BAD"], "evaluate", PulseCountEvaluation({"BAD"}, paths[0]).toJson("never"))
     bert_heard.wait_for("BAD", "failure")
@@ -223,7 +214,7 @@ def breaks(lab, heard, paths, address):
 
 def expires(lab, heard, paths):
     """Who does not extend is warned, and loses the board at the end of the lease; a worker takes no more from him."""
-    carl, carl_heard = connected(BaseClient, "carl", lab)
+    carl, carl_heard = connected(BaseClient, lab.url, "carl")
     [serial] = within(PATIENCE_S, lambda: carl.reserve(1, "pulsecount", {}))
     info = carl.getConnectionInfo(serial)
     carl_heard.wait_for(serial, "reservation ending soon")
@@ -239,7 +230,7 @@ SLOW = ("--evaluate-s", "0.1")
 
 def main(url, native, berth, token_file, host):
     lab = SimpleNamespace(url=url, native=native, berth=berth, token_file=token_file)
-    watcher, heard = connected(BaseClient, "watcher", lab)
+    watcher, heard = connected(BaseClient, lab.url, "watcher")
     heard.wait_for_amount(0)
     worker = Worker(lab, "host-1", SERIALS, f"{host}:0", *SLOW)
     # Boards can be had as soon as their worker has shown that they work.

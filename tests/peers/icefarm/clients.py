@@ -5,7 +5,7 @@ import sys
 import threading
 
 import icefarm.client.lib as lib
-from heard import PATIENCE_S, Heard, within
+from heard import PATIENCE_S, connected, within
 from icefarm.client.lib import BaseClient
 
 BaseAPI = lib.BaseAPI
@@ -14,11 +14,7 @@ KIND = ("pulsecount", {"flush_interval_seconds": 1, "flush_at_bitstreams_remaini
 
 
 def client(url, name):
-    made = BaseClient(url, name, logging.getLogger(name))
-    assert made.server.control_socket, "no socket to the control server"
-    heard = Heard(made)
-    made.addEventHandler(heard)
-    return made, heard
+    return connected(BaseClient, url, name)
 
 
 def main(url):

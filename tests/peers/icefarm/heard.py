@@ -1,5 +1,6 @@
 """What a client of iCEFARM hears, to be waited for; shared by the scripts beside it."""
 
+import logging
 import threading
 
 from icefarm.client.lib import AbstractEventHandler
@@ -12,9 +13,8 @@ EVENTS_SHOWN = 20
 class Heard(AbstractEventHandler):
     """Remembers every event, and lets others wait for one."""
 
-    def __init__(self, client):
-        super().__init__(client.server)
-        self.waiter = client.waiter
+    def __init__(self, server):
+        super().__init__(server)
         self.events = []
         self.changed = threading.Condition()
 
@@ -33,13 +33,29 @@ class Heard(AbstractEventHandler):
 
     def amount(self):
         told = [contents["amount"] for _, event, contents in self.events if event == "devices_available"]
-        # The first may have come before anybody could listen for it here.
-        return told[-1] if told else self.waiter.last_available
+        return told[-1] if told else None
 
     def wait_for_amount(self, amount):
         with self.changed:
             came = self.changed.wait_for(lambda: self.amount() == amount, PATIENCE_S)
         assert came, f"{amount} never became available: {self.events[-EVENTS_SHOWN:]}"
+
+
+def connected(made, url, name):
+    """A client of this class, and what it hears from its first moment on: a handler added later may miss the first events."""
+
+    class Hearing(made):
+        heard = None
+
+        def addEventHandler(self, handler):
+            super().addEventHandler(handler)
+            if self.heard is None:
+                self.heard = Heard(self.server)
+                super().addEventHandler(self.heard)
+
+    client = Hearing(url, name, logging.getLogger(name))
+    assert client.server.control_socket, "no socket to the control server"
+    return client, client.heard
 
 
 def within(seconds, act):
