@@ -1,23 +1,20 @@
 // What changes, from /events: ids with a cursor, so that nothing is missed while the connection is away.
 
-import { ownUrl } from "./native.js";
+import { ownUrl, Reconnecting } from "./native.js";
 
 // Without a word for so long the connection is taken for lost, though nobody said so. The server says something every
 // web.ping_s (20 s by default).
 const SILENCE_MS_MAX = 65_000;
-const RETRY_MS_MIN = 500;
-const RETRY_MS_MAX = 10_000;
 
 /**
  * Tells by events: "changes" (detail: {jobs, machines}), "reset" (all must be listed anew), "state" (detail: "connecting",
  * "live", "waiting", "ended"), "heard" (detail: the time), "refused" (detail: {code, msg}).
  */
-export class Events extends EventTarget {
+export class Events extends Reconnecting {
   /** Looks on with a session. */
   constructor(session, { url = ownUrl("/events") } = {}) {
     super();
-    Object.assign(this, { session, url, cursor: null, heardAt: null, state: "closed" });
-    this._retryMs = RETRY_MS_MIN;
+    Object.assign(this, { session, url, cursor: null, heardAt: null });
   }
 
   /** Begins. */
@@ -54,7 +51,7 @@ export class Events extends EventTarget {
       this._tell("refused", message.error);
       return;
     }
-    this._retryMs = RETRY_MS_MIN;
+    this._connected();
     const first = this.cursor === null;
     this.cursor = message.cursor;
     this._setState("live");
@@ -78,18 +75,6 @@ export class Events extends EventTarget {
     this._socket = null;
     clearTimeout(this._silence);
     if (!this._wanted) return this._setState("ended");
-    this._setState("waiting");
-    this._retry = setTimeout(() => this._connect(), this._retryMs * (0.5 + Math.random() / 2));
-    this._retryMs = Math.min(this._retryMs * 2, RETRY_MS_MAX);
-  }
-
-  _setState(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this._tell("state", state);
-  }
-
-  _tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail }));
+    this._later(() => this._connect());
   }
 }

@@ -48,6 +48,37 @@ export class ConnectionLost extends Error {
   }
 }
 
+/** Something that connects again by itself: it has a state, which it tells, and pauses that grow from one try to the next. */
+export class Reconnecting extends EventTarget {
+  constructor() {
+    super();
+    this.state = "closed";
+    this._connected();
+  }
+
+  /** The next pause is a short one again. */
+  _connected() {
+    this._retryMs = RETRY_MS_MIN;
+  }
+
+  /** Tries again after a pause, which differs from page to page. */
+  _later(connect) {
+    this._setState("waiting");
+    this._retry = setTimeout(connect, this._retryMs * (0.5 + Math.random() / 2));
+    this._retryMs = Math.min(this._retryMs * 2, RETRY_MS_MAX);
+  }
+
+  _setState(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this._tell("state", state);
+  }
+
+  _tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
 /**
  * A client of /socket.
  *
@@ -55,7 +86,7 @@ export class ConnectionLost extends Error {
  * (detail: {event, data}), "command" (detail: the word, as serverquit), "traffic" (detail: {direction: "out" or "in", text,
  * bytes, binary}).
  */
-export class NativeClient extends EventTarget {
+export class NativeClient extends Reconnecting {
   /**
    * @param {object} options
    * @param {string} [options.url] where the server is; by default the one this page came from
@@ -68,10 +99,8 @@ export class NativeClient extends EventTarget {
     Object.assign(this, { url, form, clientName: name, reconnect });
     this.session = "";
     this.greeting = null;
-    this.state = "closed";
     this._next = 1;
     this._waiting = new Map();
-    this._retryMs = RETRY_MS_MIN;
     // Making and reading frames takes time; messages keep their order all the same.
     this._outgoing = Promise.resolve();
     this._incoming = Promise.resolve();
@@ -188,7 +217,7 @@ export class NativeClient extends EventTarget {
       this._tell("command", message.data);
     } else if (message.data?.version && this.state === "connecting") {
       this.greeting = message.data;
-      this._retryMs = RETRY_MS_MIN;
+      this._connected();
       this._setState("open");
       this._hello(message.data);
       this._tell("greeting", message.data);
@@ -205,19 +234,7 @@ export class NativeClient extends EventTarget {
       this._setState("closed");
       return;
     }
-    this._setState("waiting");
-    this._retry = setTimeout(() => this._open(), this._retryMs * (0.5 + Math.random() / 2));
-    this._retryMs = Math.min(this._retryMs * 2, RETRY_MS_MAX);
-  }
-
-  _setState(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this._tell("state", state);
-  }
-
-  _tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail }));
+    this._later(() => this._open());
   }
 }
 

@@ -3,7 +3,10 @@
 import { button, byId, facts, make, refill } from "./elements.js";
 import { goTo, placed } from "./place.js";
 import { Table } from "./table.js";
-import { BOARD_STATES, boardState, moment, span } from "./words.js";
+import { ago, BOARD_STATES, boardState, span, workerState } from "./words.js";
+
+/** Boards of one worker that are named in its row. */
+const BOARDS_NAMED_MAX = 8;
 
 /** The first section, and that of the workers. */
 export class Overview {
@@ -43,25 +46,29 @@ export class Overview {
     return made;
   }
 
-  /** Workers have whatever columns this server tells of them. */
   _drawWorkers() {
     byId("workers-section").hidden = !this.caller.may("list_workers");
-    const { workers } = this.lab;
-    if (!workers.length && !this.workers) return byId("workers").replaceChildren(make("p", { class: "quiet", text: "No workers." }));
     if (!this.workers) {
-      this.workers = new Table("Workers", Object.keys(workers[0]).map((name) => ({ head: heading(name), cell: (worker) => said(name, worker[name]) })), "No workers.");
+      this.workers = new Table("Workers", WORKER_COLUMNS, "No workers.");
       byId("workers").replaceChildren(this.workers.element);
     }
-    return this.workers.show(workers);
+    this.workers.show(this.lab.workers);
   }
 }
 
-function heading(name) {
-  return name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
-}
+const WORKER_COLUMNS = [
+  { head: "Worker", cell: ({ worker }) => worker },
+  { head: "Machine", cell: ({ machine }) => machine },
+  { head: "State", cell: workerState },
+  { head: "Boards", cell: ({ boards }) => boardsOf(boards) },
+  { head: "Last heard", cell: ({ seen }) => make("span", {}, ago(seen), " ago") },
+  { head: "Version", cell: ({ version }) => version },
+  { head: "Where holders find it", cell: ({ url }) => url },
+];
 
-function said(name, value) {
-  if (typeof value === "number" && /(_at|since)$/.test(name)) return moment(value);
-  if (Array.isArray(value)) return value.join(", ");
-  return value === null || typeof value !== "object" ? String(value ?? "") : JSON.stringify(value);
+/** How many boards, and which as far as they fit. */
+function boardsOf(boards) {
+  const serials = boards.slice(0, BOARDS_NAMED_MAX).map(({ serial }) => serial);
+  if (boards.length > BOARDS_NAMED_MAX) serials.push(`and ${boards.length - BOARDS_NAMED_MAX} more`);
+  return boards.length ? `${boards.length}: ${serials.join(", ")}` : "0";
 }

@@ -20,6 +20,18 @@ const JOB_STATES = {
   destroyed: ["■", "ended"],
 };
 
+const WORKER_STATES = {
+  connected: "●",
+  draining: "◐",
+  away: "–",
+};
+
+/** A worker's state as sign and word: whoever is away does nothing else. */
+export function workerState({ connected, draining }) {
+  const state = !connected ? "away" : draining ? "draining" : "connected";
+  return signed(WORKER_STATES[state], state, `worker-${state}`);
+}
+
 /** A board's state as sign and word. */
 export function boardState(state) {
   return signed(BOARD_STATES[state] ?? "?", state, `board-${state}`);

@@ -2,6 +2,7 @@
 
 use super::answers::{DESTROYED, Explanation, Job, Past, READY, names_text};
 use super::context::{ANSWER_MAX, Context, read};
+use super::each::for_each_job;
 use super::exit::{Exit, Failure};
 use super::span::{keepalive_text, span_text};
 use super::table::{Table, plain, time_text};
@@ -218,28 +219,8 @@ pub struct ReleaseArgs {
 /// Gives jobs back. All are tried, whatever becomes of one.
 pub fn release(context: &Context, args: &ReleaseArgs) -> Result<(), Failure> {
     let request =
-        |job: &u64| Request::new("destroy_job").with("job_id", *job).with_some("reason", args.reason.clone());
-    let requests: Vec<_> = args.jobs.iter().map(request).collect();
-    let answers = context.open()?.call_many(&requests)?;
-    if context.shared.json {
-        let plain: Vec<_> = answers.iter().map(|answer| answer.clone().unwrap_or_default()).collect();
-        context.print_json(&Value::Array(plain))?;
-    }
-    let mut failed = None;
-    for (job, answer) in args.jobs.iter().zip(answers) {
-        match answer {
-            Ok(_) if context.shared.json => {}
-            Ok(_) => context.note(&format!("job {job} is given back")),
-            Err(refusal) => {
-                let failure = Failure::from(refusal);
-                // The last one is told when the command ends.
-                if let Some(earlier) = failed.replace(failure) {
-                    context.tell(&earlier);
-                }
-            }
-        }
-    }
-    failed.map_or(Ok(()), Err)
+        |job| Request::new("destroy_job").with("job_id", job).with_some("reason", args.reason.clone());
+    for_each_job(context, &args.jobs, request, |job, _| format!("job {job} is given back"))
 }
 
 /// `berth power`.

@@ -14,6 +14,7 @@ mod boards;
 mod call;
 mod context;
 mod create;
+mod each;
 pub mod exit;
 mod extend;
 mod history;

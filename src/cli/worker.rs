@@ -67,6 +67,9 @@ pub struct WorkerArgs {
     /// With --serials: they are real.
     #[arg(long, requires = "serials")]
     usb: bool,
+    /// Simulated boards that break with the first bitstream they are given.
+    #[arg(long, value_name = "SERIAL,...", value_delimiter = ',')]
+    breaking: Option<Vec<String>>,
     /// Where the results of simulated boards begin.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -175,6 +178,7 @@ impl WorkerArgs {
             usb: self.usb || (self.serials.is_none() && other.usb),
             simulate: self.simulate.or(other.simulate.filter(|_| self.serials.is_none())),
             serials: self.serials.or(other.serials.filter(|_| self.simulate.is_none())),
+            breaking: self.breaking.or(other.breaking),
             seed: self.seed.or(other.seed),
             flash_s: self.flash_s.or(other.flash_s),
             test_s: self.test_s.or(other.test_s),
@@ -224,8 +228,10 @@ impl WorkerArgs {
         }
         let (seed, times) = (self.seed.unwrap_or(0), self.times());
         for serial in self.simulated_serials() {
-            let device = Box::new(Simulated::new(&serial, seed, times));
-            host.plug(&serial, SIMULATED_MODEL, device).map_err(failed)?;
+            let device = Simulated::new(&serial, seed, times);
+            let breaks = self.breaking.iter().flatten().any(|breaking| *breaking == serial);
+            let device = if breaks { device.breaking() } else { device };
+            host.plug(&serial, SIMULATED_MODEL, Box::new(device)).map_err(failed)?;
         }
         Ok(())
     }

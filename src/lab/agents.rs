@@ -3,6 +3,7 @@
 use super::board::BoardState;
 use super::effect::{Action, Order};
 use super::fact::{MachineName, OrderId};
+use super::job::JobState;
 use super::machine::MachineSpec;
 use super::{Lab, Machine};
 use crate::allocator::BoardIndex;
@@ -35,6 +36,14 @@ impl Lab {
         let machine = self.machine(machine)?;
         let board = machine.board_with_serial(serial)?;
         self.standing_order_of(machine, board)
+    }
+
+    /// Whether somebody has reserved the board and knows that it is ready: he may have given it work, and wait for what
+    /// comes of it.
+    pub fn may_have_work(&self, machine: &str, serial: &str) -> bool {
+        let Some(machine) = self.machine(machine) else { return false };
+        let job = machine.board_with_serial(serial).and_then(|board| self.holder(machine, board));
+        job.is_some_and(|job| job.spec.reserved && job.state == JobState::Ready)
     }
 
     fn standing_order_of(&self, machine: &Machine, board: BoardIndex) -> Option<Order> {

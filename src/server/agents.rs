@@ -13,6 +13,7 @@ use crate::controller::agent::{self, AgentSettings, Expected, Hub, Report, Seria
 use crate::controller::driver::{self, Handle};
 use crate::error::Code;
 use crate::lab::command::{Caller, Command};
+use crate::lab::effect::Order;
 use crate::lab::fact::MachineName;
 use crate::lab::machine::MachineSpec;
 use async_channel::{Receiver, Sender};
@@ -71,8 +72,10 @@ impl agent::Lab for KeptLab {
     }
 
     fn expected(&self, serial: &Serial) -> Option<Expected> {
-        let order = self.counter.see(|lab| lab.standing_order(&self.machine, serial))?;
-        Some(Expected { id: order.id, action: order.action, job: order.job })
+        self.counter.see(|lab| {
+            let Order { id, action, job, .. } = lab.standing_order(&self.machine, serial)?;
+            Some(Expected { id, action, job, may_have_work: lab.may_have_work(&self.machine, serial) })
+        })
     }
 
     fn awaited(&self) -> Vec<Serial> {

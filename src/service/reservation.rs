@@ -17,6 +17,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
+/// What becomes of the arguments of a function.
+type Planned = fn(&Arguments<'_>, &Asker<'_>) -> Result<Plan, Fault>;
+
 /// How many boards one call names.
 const SERIALS_MAX: usize = 1000;
 
@@ -155,68 +158,38 @@ pub static FUNCTIONS: &[Function] = &[
         answer: reserved,
         null_for: &[],
     },
-    Function {
-        name: "extend",
-        service: "reservation",
-        doc: "Lets reservations last their whole span from now on, and answers the serials of all that do. Boards \
+    of_reservations(
+        "extend",
+        "Lets reservations last their whole span from now on, and answers the serials of all that do. Boards \
              that are not reserved for that name are passed over.",
-        args: &[SERIALS, NAME],
-        result: "[str]",
-        role: Role::User,
-        errors: CHANGE_ERRORS,
-        example: r#"{"serials": ["devices-3"]}"#,
-        plan: |args, asker| {
+        &[SERIALS, NAME],
+        r#"{"serials": ["devices-3"]}"#,
+        |args, asker| {
             let serials = Some(args.need("serials", Arguments::names)?);
             Ok(devices(Command::ExtendReserved { owner: owner(args, asker)?, serials }))
         },
-        answer: changed,
-        null_for: &[],
-    },
-    Function {
-        name: "extendall",
-        service: "reservation",
-        doc: "The same for all reservations of that name.",
-        args: &[NAME],
-        result: "[str]",
-        role: Role::User,
-        errors: CHANGE_ERRORS,
-        example: "{}",
-        plan: |args, asker| {
-            Ok(devices(Command::ExtendReserved { owner: owner(args, asker)?, serials: None }))
-        },
-        answer: changed,
-        null_for: &[],
-    },
-    Function {
-        name: "end",
-        service: "reservation",
-        doc: "Ends reservations, and answers the serials of all that ended. Boards that are not reserved for that \
+    ),
+    of_reservations(
+        "extendall",
+        "The same for all reservations of that name.",
+        &[NAME],
+        "{}",
+        |args, asker| Ok(devices(Command::ExtendReserved { owner: owner(args, asker)?, serials: None })),
+    ),
+    of_reservations(
+        "end",
+        "Ends reservations, and answers the serials of all that ended. Boards that are not reserved for that \
              name are passed over.",
-        args: &[SERIALS, NAME],
-        result: "[str]",
-        role: Role::User,
-        errors: CHANGE_ERRORS,
-        example: r#"{"serials": ["devices-3"]}"#,
-        plan: |args, asker| {
+        &[SERIALS, NAME],
+        r#"{"serials": ["devices-3"]}"#,
+        |args, asker| {
             let serials = Some(args.need("serials", Arguments::names)?);
             Ok(devices(Command::EndReserved { owner: owner(args, asker)?, serials }))
         },
-        answer: changed,
-        null_for: &[],
-    },
-    Function {
-        name: "endall",
-        service: "reservation",
-        doc: "The same for all reservations of that name.",
-        args: &[NAME],
-        result: "[str]",
-        role: Role::User,
-        errors: CHANGE_ERRORS,
-        example: "{}",
-        plan: |args, asker| Ok(devices(Command::EndReserved { owner: owner(args, asker)?, serials: None })),
-        answer: changed,
-        null_for: &[],
-    },
+    ),
+    of_reservations("endall", "The same for all reservations of that name.", &[NAME], "{}", |args, asker| {
+        Ok(devices(Command::EndReserved { owner: owner(args, asker)?, serials: None }))
+    }),
     Function {
         name: "reboot",
         service: "reservation",
@@ -255,6 +228,29 @@ pub static FUNCTIONS: &[Function] = &[
         null_for: &[],
     },
 ];
+
+/// A function that changes reservations and answers the serials of those it changed.
+const fn of_reservations(
+    name: &'static str,
+    doc: &'static str,
+    args: &'static [Arg],
+    example: &'static str,
+    plan: Planned,
+) -> Function {
+    Function {
+        name,
+        service: "reservation",
+        doc,
+        args,
+        result: "[str]",
+        role: Role::User,
+        errors: CHANGE_ERRORS,
+        example,
+        plan,
+        answer: changed,
+        null_for: &[],
+    }
+}
 
 fn devices(command: Command) -> Plan {
     Plan::Ask(Ask::Devices(command))

@@ -75,29 +75,31 @@ struct Play {
     open: BTreeSet<u64>,
 }
 
-fn machine() -> Arc<MachineSpec> {
-    let (base, strides) = (u32::from_be_bytes([10, 11, 0, 1]), [5 << 8, 1 << 8, 8]);
+/// A whole machine of so many triads, whose first board has this address; its frames are controlled from there.
+pub fn triads(
+    (width, height): (u32, u32),
+    first: Ipv4Addr,
+    bmps: BTreeMap<(u32, u32), Arc<str>>,
+    boots: bool,
+) -> Arc<MachineSpec> {
+    let (base, strides) = (first.into(), [5 << 8, 1 << 8, 8]);
     let places = PlaceRule { boards_per_frame: FRAME_BOARDS, frames_per_cabinet: 5, base, strides };
-    let shape = Shape::Triads(TriadsSpec {
-        width: 4,
-        height: 2,
-        dead_boards: Vec::new(),
-        dead_links: Vec::new(),
-        places: Places::Rule(places),
-        bmps: [((0, 0), "bmp-0".into()), ((0, 1), "bmp-1".into())].into(),
-    });
-    let (tags, kinds) = (BTreeSet::new(), vec!["spinnaker".into()]);
-    let (settle_ms, order_ms_max) = (0, 60_000);
+    let (dead_boards, dead_links, places) = (Vec::new(), Vec::new(), Places::Rule(places));
     Arc::new(MachineSpec {
         name: "m".into(),
-        shape,
-        tags,
-        kinds,
-        settle_ms,
-        order_ms_max,
-        boots: false,
+        shape: Shape::Triads(TriadsSpec { width, height, dead_boards, dead_links, places, bmps }),
+        tags: BTreeSet::new(),
+        kinds: vec!["spinnaker".into()],
+        settle_ms: 0,
+        order_ms_max: 60_000,
+        boots,
         agents: false,
     })
+}
+
+fn machine() -> Arc<MachineSpec> {
+    let bmps = [((0, 0), "bmp-0".into()), ((0, 1), "bmp-1".into())].into();
+    triads((4, 2), Ipv4Addr::new(10, 11, 0, 1), bmps, false)
 }
 
 impl Play {

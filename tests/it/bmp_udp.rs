@@ -1,5 +1,6 @@
 //! The BMP controller as it runs, over UDP on loopback, against simulated hardware: frames, boot ROMs and SC&MP.
 
+use crate::bmp::triads;
 use async_std::task::block_on;
 use berth::allocator::{BoardIndex, Torus};
 use berth::clock::Clock;
@@ -10,7 +11,7 @@ use berth::controller::{
 use berth::lab::command::{Consult, Consultation, Held};
 use berth::lab::effect::{Action, Order};
 use berth::lab::fact::{BoardRef, Grant, OrderId};
-use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
+use berth::lab::machine::MachineSpec;
 use berth::simulator::plant::{MachinePlan, PlantSpec};
 use berth::simulator::serve::{Options, Simulation};
 use std::collections::BTreeSet;
@@ -40,29 +41,8 @@ fn address() -> Ipv4Addr {
 }
 
 fn machine(first: Ipv4Addr) -> Arc<MachineSpec> {
-    let (base, strides) = (first.into(), [5 << 8, 1 << 8, 8]);
-    let places = PlaceRule { boards_per_frame: 24, frames_per_cabinet: 5, base, strides };
     let bmp = Ipv4Addr::from(u32::from(first) - 1).to_string();
-    let shape = Shape::Triads(TriadsSpec {
-        width: TORUS.width,
-        height: TORUS.height,
-        dead_boards: Vec::new(),
-        dead_links: Vec::new(),
-        places: Places::Rule(places),
-        bmps: [((0, 0), bmp.into())].into(),
-    });
-    let (tags, kinds) = (BTreeSet::new(), vec!["spinnaker".into()]);
-    let (settle_ms, order_ms_max) = (0, 60_000);
-    Arc::new(MachineSpec {
-        name: "m".into(),
-        shape,
-        tags,
-        kinds,
-        settle_ms,
-        order_ms_max,
-        boots: true,
-        agents: false,
-    })
+    triads((TORUS.width, TORUS.height), first, [((0, 0), bmp.into())].into(), true)
 }
 
 impl Bench {

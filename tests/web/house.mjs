@@ -14,11 +14,21 @@ width = 60
 height = 56
 tags = ["big"]
 controller = "simulated"
+[[machine]]
+name = "usb"
+shape = "pool"
+tags = ["usb"]
+kinds = ["pulsecount"]
+controller = "agent"
+[machine.agent]
+token = "0123456789abcdef"
+timeout_s = 6
 `;
 
 export class House {
   constructor(program) {
     this.program = program;
+    this.workers = [];
     this.work = mkdtempSync(join(tmpdir(), "berth-web-"));
     this.config = join(this.work, "config.toml");
     this.passwordFile = join(this.work, "password");
@@ -28,7 +38,7 @@ export class House {
     this.listen({ native: `${this.host}:0`, web: `${this.host}:0` });
   }
 
-  /** Writes the configuration: the shipped one, with a large machine beside. */
+  /** Writes the configuration: the shipped one, with a large machine beside, and a pool whose boards workers bring. */
   listen({ native, web }) {
     const data = join(this.work, "data");
     const text = readFileSync("config.toml", "utf8")
@@ -69,13 +79,31 @@ export class House {
     await ended;
   }
 
+  /** Starts a worker with simulated boards; fulfilled when it is registered. Ends by signals, or with the house. */
+  async worker(name, boards) {
+    const token = join(this.work, "token");
+    writeFileSync(token, "0123456789abcdef\n", { mode: 0o600 });
+    const args = ["--machine", "usb", "--name", name, "--simulate", boards, "--token-file", token, "--listen", `${this.host}:0`];
+    const worker = spawn(this.program, ["--server", this.native, "worker", ...args], { stdio: ["ignore", "ignore", "pipe"] });
+    this.workers.push(worker);
+    await new Promise((resolve, reject) => {
+      let text = "";
+      worker.stderr.on("data", (data) => {
+        text += data;
+        if (text.includes(`registered as ${name}`)) resolve();
+      });
+      worker.once("exit", (code) => reject(new Error(`the worker ended with ${code}: ${text}`)));
+    });
+    return worker;
+  }
+
   /** What a command prints. */
   berth(...args) {
     return execFileSync(this.program, ["--server", this.native, "--quiet", ...args], { encoding: "utf8" }).trim();
   }
 
   remove() {
-    this.process?.kill("SIGKILL");
+    for (const process of [this.process, ...this.workers]) process?.kill("SIGKILL");
     rmSync(this.work, { recursive: true, force: true });
   }
 }

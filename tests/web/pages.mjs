@@ -311,6 +311,45 @@ async function slow(browser) {
   await page.context().close();
 }
 
+/** A worker from its coming to its end, as the panel tells it. */
+async function workers(browser) {
+  const page = await tab(browser, house.web);
+  const row = page.locator("#workers tbody tr");
+  const state = async (sign, word, wanted) => {
+    await says(row, new RegExp(`^host-7usb${sign}${word}${wanted}`));
+    // The sign is for the eyes; who hears the page hears the word.
+    assert.equal(await row.locator(`.worker-${word} .sign[aria-hidden="true"]`).textContent(), sign);
+  };
+  let worker;
+  await step("a worker joins elsewhere, and there it is with its boards", page, async () => {
+    await page.goto("/#machine=usb");
+    await logIn(page, "olga");
+    await says(page.locator("#workers"), /No workers\./);
+    worker = await house.worker("host-7", 3);
+    await state("●", "connected", "3: sim-1, sim-2, sim-3\\d+ s ago\\d+\\.\\d+.*http://");
+    await page.waitForFunction(() => /3 free/.test(document.querySelector("canvas").getAttribute("aria-label")));
+    assert.match(await (await fetch(`http://${house.web}/metrics`)).text(), /berth_worker_silence_seconds\{machine="usb",worker="host-7"\} /);
+    await accessible(page, "workers");
+    await picture(page, "workers");
+  });
+  await step("it is drained: it stays for who has a board of it", page, async () => {
+    house.berth("create", "1", "--machine", "usb", "--kind", "pulsecount", "--keepalive", "never", "--wait");
+    worker.kill("SIGTERM");
+    await state("◐", "draining", "3: ");
+    await says(page.locator("#states"), /maintenance 2/);
+    await accessible(page, "draining");
+    await picture(page, "workers-draining");
+  });
+  await step("it goes away, and after its time it is gone with its boards", page, async () => {
+    worker.kill("SIGKILL");
+    await state("–", "away", "3: ");
+    await picture(page, "workers-away");
+    await says(page.locator("#workers"), /No workers\./);
+    await says(page.locator("#states"), /offline 3/);
+  });
+  await page.context().close();
+}
+
 async function guest(browser) {
   const page = await tab(browser, house.web);
   await step("a guest sees the lab and may not do what operators may", page, async () => {
@@ -462,7 +501,7 @@ house.user("olga", "operator");
 await house.start();
 const browser = await launch();
 try {
-  for (const part of [panel, slow, guest, playground, narrow, scriptless]) await part(browser);
+  for (const part of [panel, slow, workers, guest, playground, narrow, scriptless]) await part(browser);
 } finally {
   await browser.close();
   await house.stop();

@@ -124,6 +124,8 @@ pub struct Expected {
     pub action: Action,
     /// For which job.
     pub job: Option<JobId>,
+    /// Its holder may have given it work, which a board that forgot the order has forgotten too.
+    pub may_have_work: bool,
 }
 
 /// What an agent is told.

@@ -167,19 +167,39 @@ impl Roster {
         if offered.is_empty() {
             return;
         }
+        let mut wanted: Vec<_> = offered.iter().map(|board| self.forgotten(board, expected)).collect();
+        self.lose_work(offered, &mut wanted);
         self.report(Report::Announced(offered.iter().map(|board| board.serial.clone()).collect()));
-        for board in offered {
+        for (board, wanted) in offered.iter().zip(wanted) {
             let seat = self.boards.entry(board.serial.clone()).or_insert_with(Seat::empty);
             seat.agent = Some(name.clone());
             seat.back_by = None;
-            if seat.pending.is_none() {
-                let wanted = expected(&board.serial).filter(|wanted| board.holds != Some(wanted.id));
-                seat.pending = wanted.filter(|wanted| wanted.id >= seat.newest).map(Pending::again);
-            }
+            seat.pending = seat.pending.take().or(wanted.map(Pending::again));
             let Some(pending) = seat.pending.clone() else { continue };
             seat.newest = seat.newest.max(pending.id);
             self.tell(stay, pending.told(vec![board.serial.clone()]));
         }
+    }
+
+    /// What a board should be doing and does not stand by, unless it is told so anyway.
+    fn forgotten(&self, board: &Offered, expected: &dyn Fn(&Serial) -> Option<Expected>) -> Option<Expected> {
+        let seat = self.boards.get(&board.serial);
+        if seat.is_some_and(|seat| seat.pending.is_some()) {
+            return None;
+        }
+        let newest = seat.map_or(NEVER, |seat| seat.newest);
+        expected(&board.serial).filter(|wanted| board.holds != Some(wanted.id) && wanted.id >= newest)
+    }
+
+    /// Boards that forgot what their holders gave them are lost for those, who would wait for results for ever.
+    fn lose_work(&mut self, offered: &[Offered], wanted: &mut [Option<Expected>]) {
+        let mut lost = Vec::new();
+        for (board, wanted) in offered.iter().zip(wanted) {
+            if wanted.take_if(|wanted| wanted.may_have_work).is_some() {
+                lost.push(board.serial.clone());
+            }
+        }
+        self.lose(lost, "its agent has forgotten what it was given to do");
     }
 
     fn check_boards(&self, name: &AgentName, offered: &[Offered]) -> Result<(), AgentRefusal> {

@@ -248,7 +248,7 @@ fn the_same_name_again_takes_the_place_of_the_one_before() {
 #[test]
 fn a_board_that_forgot_what_it_was_is_told_again() {
     let mut bench = Bench::new();
-    let wanted = Expected { id: id(4, 1), action: Action::Clean, job: Some(JobId(7)) };
+    let wanted = Expected { id: id(4, 1), action: Action::Clean, job: Some(JobId(7)), may_have_work: false };
     bench.expected.insert(serial(1), wanted.clone());
     bench.expected.insert(serial(2), wanted);
     let mut one = who("one", &[1, 2]);
@@ -273,6 +273,24 @@ fn a_board_that_forgot_what_it_was_is_told_again() {
     assert!(
         !bench.news().iter().any(|news| matches!(news, AgentNews::Tell { told: Told::Order { .. }, .. }))
     );
+}
+
+#[test]
+fn a_board_that_forgot_work_is_lost_first() {
+    let mut bench = Bench::new();
+    let wanted = Expected { id: id(4, 1), action: Action::Clean, job: Some(JobId(7)), may_have_work: true };
+    for number in [1, 2, 3] {
+        bench.expected.insert(serial(number), wanted.clone());
+    }
+    bench.roster.expect_back(bench.now, vec![serial(3)]);
+    bench.order(id(4, 1), &[3]);
+    let mut one = who("one", &[1, 2, 3]);
+    one.boards[0].holds = Some(id(4, 1));
+    let stay = bench.join(one).unwrap();
+    // The third had not answered, so nobody had given it work.
+    let why = "its agent has forgotten what it was given to do";
+    let told = told(stay, id(4, 1), &[3]);
+    assert_eq!(bench.news(), [lost(&[2], why), announced(&[1, 2, 3]), told, draining(&[1, 2, 3], false)]);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! How the server does, as OpenMetrics text: what was counted as it happened (`tally`), and what can be looked up now. All
-//! labels come from lists that are bounded: states, doors, and the machines of the configuration.
+//! labels come from lists that are bounded: states, doors, the machines of the configuration, and names of workers, of which
+//! only so many are told.
 
 use super::super::house::House;
 use super::super::listener::DoorKind;
+use crate::clock::Moment;
+use crate::controller::agent::AgentCounts;
 use crate::journal::Counts;
 use crate::lab::ask::Reply;
 use crate::lab::board::BoardState;
@@ -14,13 +17,20 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+/// Workers that are named; of more only the numbers are told.
+const WORKERS_NAMED_MAX: usize = 1_000;
+
 /// Labels and their values.
 type Labels = Vec<(&'static str, String)>;
+
+/// A number of seconds.
+type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 /// Everything, as text.
 pub fn write(house: &House) -> String {
     let mut registry = Registry::with_prefix("berth");
     see_lab(house, &mut registry);
+    see_workers(house, &mut registry);
     see_doors(house, &mut registry);
     see_journal(house.counter.counts(), &mut registry);
     let mut text = String::new();
@@ -72,6 +82,28 @@ fn see_boards(machines: &[MachineView], registry: &mut Registry) {
     registry.register("boards", "Boards by machine and state", boards);
 }
 
+fn see_workers(house: &House, registry: &mut Registry) {
+    let (workers, drain) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+    let silence = Family::<Labels, Seconds>::default();
+    let (now, mut unnamed) = (house.clock.now(), WORKERS_NAMED_MAX);
+    for (machine, hub) in house.all_agents() {
+        let of_machine = ("machine", machine.to_string());
+        let AgentCounts { connected, away, draining } = hub.count();
+        for (state, count) in [("connected", connected), ("away", away)] {
+            workers.get_or_create(&vec![of_machine.clone(), ("state", state.to_owned())]).set(count as i64);
+        }
+        drain.get_or_create(&vec![of_machine.clone()]).set(draining as i64);
+        for worker in hub.view().into_iter().take(unnamed) {
+            unnamed -= 1;
+            let labels = vec![of_machine.clone(), ("worker", worker.name.to_string())];
+            silence.get_or_create(&labels).set(now.ms_since(Moment(worker.seen_ms)) as f64 / 1000.0);
+        }
+    }
+    registry.register("workers", "Workers by machine and state", workers);
+    registry.register("workers_draining", "Workers that want no new work", drain);
+    registry.register_with_unit("worker_silence", "Since a worker was heard last", Unit::Seconds, silence);
+}
+
 fn see_doors(house: &House, registry: &mut Registry) {
     let connections = Family::<Labels, Gauge>::default();
     for door in DoorKind::ALL {
@@ -79,7 +111,7 @@ fn see_doors(house: &House, registry: &mut Registry) {
         connections.get_or_create(&vec![("door", door.word().to_owned())]).set(count as i64);
     }
     registry.register("connections", "Connections by door", connections);
-    let uptime = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
+    let uptime = Seconds::default();
     uptime.set(house.clock.now().ms_since(house.opened) as f64 / 1000.0);
     registry.register_with_unit("uptime", "Since the doors were opened", Unit::Seconds, uptime);
     let build = Family::<Labels, Gauge>::default();

@@ -24,12 +24,25 @@ pub struct Simulated {
     seed: u64,
     times: Times,
     image: Option<Image>,
+    /// It breaks with the first bitstream.
+    breaks: bool,
+    /// It did, for good.
+    broken: bool,
 }
 
 impl Simulated {
     /// A device with this serial.
     pub fn new(serial: &str, seed: u64, times: Times) -> Simulated {
-        Simulated { serial: serial.to_owned(), seed, times, image: None }
+        Simulated { serial: serial.to_owned(), seed, times, image: None, breaks: false, broken: false }
+    }
+
+    /// One that works until it is given a bitstream, and never again.
+    pub fn breaking(self) -> Simulated {
+        Simulated { breaks: true, ..self }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.broken { Err("it is broken".to_owned()) } else { Ok(()) }
     }
 }
 
@@ -37,12 +50,14 @@ impl Device for Simulated {
     fn flash(&mut self, image: Image, halt: &Halt) -> Result<(), String> {
         self.image = None;
         halt.wait(self.times.flash)?;
+        self.check()?;
         self.image = Some(image);
         Ok(())
     }
 
     fn test(&mut self, halt: &Halt) -> Result<(), String> {
         halt.wait(self.times.test)?;
+        self.check()?;
         match self.image {
             Some(Image::Default) => Ok(()),
             _ => Err("the default firmware does not run".to_owned()),
@@ -51,6 +66,8 @@ impl Device for Simulated {
 
     fn evaluate(&mut self, kind: &dyn Kind, bitstream: &[u8], halt: &Halt) -> Result<Value, String> {
         halt.wait(self.times.evaluate)?;
+        self.broken |= self.breaks;
+        self.check()?;
         if self.image != Some(Image::Kind(kind.row().name)) {
             return Err("another firmware runs".to_owned());
         }
@@ -86,6 +103,18 @@ mod tests {
         let others = [result("B", 1, b"x"), result("A", 2, b"x"), result("A", 1, b"y")];
         assert!(others.iter().all(|other| *other != result("A", 1, b"x")));
         assert_eq!(hash(&[b"a"]), 0xaf63_dc4c_8601_ec8c, "the published value");
+    }
+
+    #[test]
+    fn one_that_breaks_works_until_then_and_never_again() {
+        let kind = kind::make("pulsecount", &Value::Null).expect("a kind");
+        let (mut device, halt) = (Simulated::new("A", 1, TIMES).breaking(), Halt::default());
+        device.flash(Image::Default, &halt).expect("flashed");
+        assert_eq!(device.test(&halt), Ok(()));
+        device.flash(Image::Kind("pulsecount"), &halt).expect("flashed");
+        let broken = Err("it is broken".to_owned());
+        assert_eq!(device.evaluate(&*kind, b"x", &halt).map(drop), broken);
+        assert_eq!((device.flash(Image::Default, &halt), device.test(&halt)), (broken.clone(), broken));
     }
 
     #[test]

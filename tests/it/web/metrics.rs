@@ -1,6 +1,6 @@
 //! Metrics, read by a checker that knows the format and nothing of us.
 
-use super::house;
+use super::{house, house_with};
 use crate::socket::Socket;
 use crate::web_socket::get;
 use serde_json::json;
@@ -139,6 +139,70 @@ fn what_happens_is_counted() {
     }
     assert!(values["berth_job_wait_seconds_sum"] >= 5.0);
     assert!(values["berth_uptime_seconds"] >= 5.0);
+}
+
+/// A pool whose boards workers bring.
+const USB: &str = r#"
+[[machine]]
+name = "usb"
+shape = "pool"
+controller = "agent"
+[machine.agent]
+token = "0123456789abcdef"
+"#;
+
+#[test]
+fn workers_are_counted_and_their_silence_is_measured() {
+    let (house, web) = house_with(USB);
+    let workers = |scraped: &Scraped| {
+        let state =
+            |state: &str| scraped.values[&format!("berth_workers{{machine=\"usb\",state=\"{state}\"}}")];
+        let draining = scraped.values["berth_workers_draining{machine=\"usb\"}"];
+        (state("connected"), state("away"), draining)
+    };
+    let silence = |scraped: &Scraped, name: &str| {
+        let series = format!("berth_worker_silence_seconds{{machine=\"usb\",worker=\"{name}\"}}");
+        scraped.values.get(&series).copied()
+    };
+    // An answer is as old as a second.
+    let until = |wanted: (f64, f64, f64)| loop {
+        let scraped = scrape(web);
+        if workers(&scraped) == wanted {
+            return scraped;
+        }
+    };
+    assert_eq!(silence(&until((0.0, 0.0, 0.0)), "one"), None);
+    let register = |name: &str| {
+        let mut socket = Socket::guest(house.address);
+        let call = json!({"fname": "register_worker", "machine": "usb", "worker": name, "version": "1",
+            "token": "0123456789abcdef", "draining": name == "two"});
+        let stay = socket.call(call).expect("registered")["stay"].clone();
+        (socket, stay)
+    };
+    let ((mut one, stay), (two, _)) = (register("one"), register("two"));
+    until((2.0, 0.0, 1.0));
+    house.clock.advance(7_000);
+    one.call(json!({"fname": "worker_heartbeat", "stay": stay})).expect("heard");
+    drop(two);
+    let scraped = until((1.0, 1.0, 1.0));
+    // Hanging up is the last that was heard of it.
+    assert_eq!((silence(&scraped, "one"), silence(&scraped, "two")), (Some(0.0), Some(0.0)));
+    house.clock.advance(20_000);
+    one.call(json!({"fname": "worker_heartbeat", "stay": stay})).expect("heard");
+    house.clock.advance(2_500);
+    loop {
+        let scraped = scrape(web);
+        match (silence(&scraped, "one"), silence(&scraped, "two")) {
+            (Some(2.5), Some(22.5)) => break,
+            // The answer before, or one of the moment between.
+            (Some(before), Some(_)) => assert!(before == 0.0 || before == 20.0, "{before}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    house.clock.advance(40_000);
+    one.call(json!({"fname": "worker_heartbeat", "stay": stay})).expect("heard");
+    let scraped = until((1.0, 0.0, 0.0));
+    assert_eq!(silence(&scraped, "two"), None, "nobody waits for it any more");
 }
 
 #[test]

@@ -5,61 +5,16 @@ import sys
 import threading
 
 import icefarm.client.lib as lib
-from icefarm.client.lib import AbstractEventHandler, BaseClient
+from heard import PATIENCE_S, connected, within
+from icefarm.client.lib import BaseClient
 
 BaseAPI = lib.BaseAPI
 BOARDS = {"A0", "A1", "A2", "A3"}
 KIND = ("pulsecount", {"flush_interval_seconds": 1, "flush_at_bitstreams_remaining": 1})
-PATIENCE_S = 20
-
-
-class Heard(AbstractEventHandler):
-    """Remembers every event, and lets others wait for one."""
-
-    def __init__(self, server):
-        super().__init__(server)
-        self.events = []
-        self.changed = threading.Condition()
-
-    def handleEvent(self, event):
-        with self.changed:
-            self.events.append((event.serial, event.event, event.contents))
-            self.changed.notify_all()
-
-    def count(self, serial, event):
-        return sum(1 for one in self.events if one[:2] == (serial, event))
-
-    def wait_for(self, serial, event, times=1):
-        with self.changed:
-            came = self.changed.wait_for(lambda: self.count(serial, event) >= times, PATIENCE_S)
-        assert came, f"no {event} of {serial}: {self.events}"
-
-    def amount(self):
-        told = [contents["amount"] for _, event, contents in self.events if event == "devices_available"]
-        return told[-1] if told else None
-
-    def wait_for_amount(self, amount):
-        with self.changed:
-            came = self.changed.wait_for(lambda: self.amount() == amount, PATIENCE_S)
-        assert came, f"{amount} never became available: {self.events}"
 
 
 def client(url, name):
-    made = BaseClient(url, name, logging.getLogger(name))
-    assert made.server.control_socket, "no socket to the control server"
-    heard = Heard(made.server)
-    made.addEventHandler(heard)
-    return made, heard
-
-
-def within(seconds, act):
-    """Does something that might never return."""
-    came = []
-    thread = threading.Thread(target=lambda: came.append(act()), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert came, "it never returned"
-    return came[0]
+    return connected(BaseClient, url, name)
 
 
 def main(url):
