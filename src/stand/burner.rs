@@ -151,6 +151,9 @@ impl Burner {
     /// It said that something is wrong. Whatever it was told, it is told no more; what it does not hold, it does not offer.
     pub fn hear_error(&mut self, code: &ErrorCode) -> Follows {
         let Some(task) = self.task else { return Follows::Nothing };
+        if self.burning().is_some() {
+            self.status = None;
+        }
         if *code == ErrorCode::NOISO {
             self.images.remove(&task.image);
         } else {

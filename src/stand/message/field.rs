@@ -84,7 +84,8 @@ impl<'a> Fields<'a> {
         if field.len() > bytes_max {
             return Err(Wrong::long(bytes_max));
         }
-        Text::of_wire(field).ok_or_else(|| Wrong::message("a control character, or half a CRLF, stands in a text"))
+        Text::of_wire(field)
+            .ok_or_else(|| Wrong::message("a control character, or half a CRLF, stands in a text"))
     }
 
     /// The next field, which is a hash.
