@@ -101,7 +101,8 @@ pub(super) fn simulate(context: &Context, args: &BurnerArgs, told: &Told) -> Res
     let burners: Vec<_> = (0..args.count).map(new).collect();
     print_burners(context, &burners, &settings)?;
     for burner in burners {
-        let printer = Printer { uid: burner.uid(), trace: args.trace };
+        let (trace, quiet) = (args.trace, context.shared.quiet);
+        let mut printer = Printer { uid: burner.uid(), trace, lost: quiet };
         let (clock, door, news) = (clock.clone(), args.connect.clone(), told.sender.clone());
         async_std::task::spawn(async move {
             live(&clock, &door, burner, |now, event| printer.print(now, event, &news)).await
@@ -144,17 +145,27 @@ fn print_burners(context: &Context, burners: &[Simulated], settings: &Settings) 
 struct Printer {
     uid: Uid,
     trace: bool,
+    /// That the server is not there was told, or need not be.
+    lost: bool,
 }
 
 impl Printer {
     /// Prints what happened, if that is wanted.
-    fn print(&self, now: Moment, event: Event<'_>, news: &SyncSender<News>) {
+    fn print(&mut self, now: Moment, event: Event<'_>, news: &SyncSender<News>) {
         if !self.trace {
-            return;
+            return self.warn(&event);
         }
         if let Err(failure) = print_line(&self.event_json(now, &event)) {
             // If nobody takes it the process is ending.
             news.try_send(News::Output(failure)).ok();
+        }
+    }
+
+    /// Says once that the server is not there.
+    fn warn(&mut self, event: &Event<'_>) {
+        if let (Event::Lost(error), false) = (event, self.lost) {
+            eprintln!("berth: burner {} finds no server: {error}; it tries again", self.uid);
+            self.lost = true;
         }
     }
 

@@ -1,5 +1,6 @@
 //! The room as a whole: conversations as raw bytes, cut anywhere; junk; whatever may be said, there and back.
 
+mod burner;
 mod junk;
 mod properties;
 mod simulated;
