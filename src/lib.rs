@@ -16,12 +16,14 @@ pub mod session;
 
 pub mod service;
 pub mod spalloc;
+pub mod stand;
 pub mod wire;
 
 pub mod connections;
 pub mod simulator;
 pub mod spinnaker;
 
+pub mod burner;
 pub mod controller;
 pub mod journal;
 
