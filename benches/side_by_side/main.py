@@ -10,6 +10,7 @@ import os
 import pathlib
 import platform
 import resource
+import subprocess
 import sys
 import time
 
@@ -34,12 +35,20 @@ class Table:
                 with peer.start() as server:
                     for title, load in peer.works.items():
                         self.one(peer, title, server, load, seconds)
-            except (tools.Missing, measure.Went, OSError) as error:
+            except (tools.Missing, OSError) as error:
                 self.missing[peer.name] = str(error)
                 say(f"{peer.name}: missing: {error}")
 
     def one(self, peer, title, server, load, seconds):
-        seen = measure.window(server, load, seconds)
+        """A window, unless this work did not go well before. One that does not is told, and is not tried again."""
+        if f"{peer.name}, {title}" in self.missing:
+            return
+        try:
+            seen = measure.window(server, load, seconds)
+        except (measure.Went, subprocess.TimeoutExpired) as error:
+            self.missing[f"{peer.name}, {title}"] = str(error)
+            say(f"{peer.name}, {title}: {error}")
+            return
         self.windows.setdefault((peer.name, title), []).append(seen)
         say(f"{self.part.key}: {title:46} {peer.name:26} {seen.per_s:12,.0f} /s  p50 {seen.p50_us:10,.0f}  p99 {seen.p99_us:10,.0f}  cpu {seen.cpu_us:9,.1f} us")
 
@@ -54,10 +63,9 @@ class Table:
                 if seen:
                     yield row(title, peer.name, measure.median(seen), None if peer is self.part.peers[0] or not mine else measure.median(mine))
         for name, reason in self.missing.items():
-            done = any(peer == name for peer, _ in self.windows)
-            yield f"\n**{'Broken off' if done else 'Missing'}: {name}**: {reason}"
-            if name.startswith("iCEFARM") and not done:
-                yield "Its figures of another run stand in the README."
+            yield f"\n**Missing: {name}**: {reason}"
+            if name.startswith("iCEFARM"):
+                yield "\nIts figures of another run:\n\n" + published()
         refused = sum(seen.refused for windows in self.windows.values() for seen in windows)
         if refused:
             yield f"\n{refused} requests were refused for want of a free device; they count in no row."
@@ -66,6 +74,12 @@ class Table:
 def row(title, name, seen, mine):
     ratios = "| | |" if mine is None else f"| x {mine.per_s / seen.per_s:,.2f} | 1/{seen.cpu_us / max(mine.cpu_us, 0.001):,.2f} |"
     return f"| {title} | {name} | {seen.per_s:,.0f} | {seen.p50_us:,.0f} | {seen.p99_us:,.0f} | {seen.cpu_us:,.1f} {ratios}"
+
+
+def published():
+    """The table of the README with iCEFARM's figures of another run."""
+    text = (tools.HERE / "README.md").read_text()
+    return text.partition("<!-- iCEFARM -->\n")[2].partition("<!-- end -->")[0]
 
 
 def say(line):

@@ -28,13 +28,18 @@ class Went(Exception):
 
 def window(server, load, seconds):
     """A short load to warm up, then one that counts."""
-    load(server, WARM_S)
+    went(load(server, WARM_S))
     spent = server.cpu_s()
-    told = load(server, seconds)
+    told = went(load(server, seconds))
     spent = server.cpu_s() - spent
-    if told["errors"] or not told["done"]:
-        raise Went(f"{told['errors']} errors, {told['done']} done: {told['first_error']}")
     return Window(told["per_second"], told["p50_us"], told["p99_us"], spent / told["done"] * 1e6, told["refused"])
+
+
+def went(told):
+    """What a load told, if nothing went wrong."""
+    if told["errors"] or not told["done"]:
+        raise Went(f"{told['errors']} errors, {told['done']} done; the first: {told['first_error']}")
+    return told
 
 
 def spoken(command, environment=None):
@@ -72,6 +77,18 @@ def limits(what, door, *options):
         return spoken([tools.limits_program(), "load", what, server.doors[door], "--seconds", seconds, *options])
 
     return load
+
+
+def paused(load):
+    """A load with a pause between answer and next request, as `--pause` makes it. Of one client the rate is told as without the pauses."""
+
+    def without(server, seconds):
+        told = load(server, seconds)
+        alone = 1e6 / told["mean_us"] if told["mean_us"] else 0
+        # With many clients it is the server that is waited for, unless pauses are what is left of the time.
+        return {**told, "per_second": max(alone, told["per_second"])}
+
+    return without
 
 
 def labgrid(clients):

@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// So long at most it goes unnoticed that the time is over.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How exact pauses are.
+const TICK: Duration = Duration::from_millis(1);
 /// So long the last answers are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After so many mishaps nothing more is tried.
@@ -32,6 +36,8 @@ pub struct Plan {
     pub batch: usize,
     /// How long operations are begun.
     pub time: Duration,
+    /// How long a client waits between an answer and its next request, where the talk knows of that.
+    pub pause: Duration,
     /// Whether each request has a connection of its own.
     pub fresh: bool,
 }
@@ -43,6 +49,8 @@ struct Lane {
     heard: Vec<u8>,
     say: Vec<u8>,
     resting: bool,
+    /// Nothing is said before then.
+    silent_until: Option<Instant>,
 }
 
 /// Does it, and tells what was counted.
@@ -57,6 +65,7 @@ pub fn run(plan: &Plan) -> Result<Value, Box<dyn Error>> {
             heard: Vec::new(),
             say: Vec::new(),
             resting: false,
+            silent_until: None,
         });
     }
     let begun = Instant::now();
@@ -70,7 +79,7 @@ pub fn run(plan: &Plan) -> Result<Value, Box<dyn Error>> {
         && Instant::now() < tally.until() + PATIENCE
         && errors < ERRORS_MAX
     {
-        match poll.poll(&mut events, Some(Duration::from_millis(100))) {
+        match poll.poll(&mut events, Some(if plan.pause.is_zero() { LOOK_UP } else { TICK })) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other?,
         }
@@ -78,6 +87,7 @@ pub fn run(plan: &Plan) -> Result<Value, Box<dyn Error>> {
             let Some(lane) = lanes.get_mut(event.token().0) else { continue };
             match lane.attend(event, &mut input, &mut tally) {
                 Ok(Then::Listen) => {}
+                Ok(Then::Pause) => lane.silent_until = Some(Instant::now() + plan.pause),
                 Ok(Then::Rest) => lane.resting = true,
                 Ok(Then::Anew) => lane.open_anew(plan, &poll, event.token().0)?,
                 Err(error) => {
@@ -90,6 +100,12 @@ pub fn run(plan: &Plan) -> Result<Value, Box<dyn Error>> {
                     }
                 }
             }
+        }
+        for lane in
+            lanes.iter_mut().filter(|lane| lane.silent_until.is_some_and(|until| until <= Instant::now()))
+        {
+            lane.silent_until = None;
+            lane.flush()?;
         }
     }
     for lane in lanes.iter().filter(|lane| !lane.resting) {
@@ -126,7 +142,7 @@ impl Lane {
                 break;
             }
         }
-        if matches!(then, Then::Listen) {
+        if matches!(then, Then::Listen) && self.silent_until.is_none() {
             self.flush().map_err(|error| error.to_string())?;
         }
         Ok(then)

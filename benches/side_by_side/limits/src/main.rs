@@ -17,7 +17,7 @@ use std::error::Error;
 use std::time::Duration;
 
 const USAGE: &str = "limits serve frames|echo|grpc
-limits load WHAT ADDRESS [--connections N] [--depth N] [--batch N] [--seconds S] [--fresh]
+limits load WHAT ADDRESS [--connections N] [--depth N] [--batch N] [--seconds S] [--pause S] [--fresh]
 WHAT: frames, frames-apart, echo, grpc, http-available, http-pairs, spalloc-pairs";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,6 +44,7 @@ fn plan(what: &str, address: &str, options: &[&str]) -> Result<load::Plan, Box<d
         depth: 1,
         batch: 1,
         time: Duration::from_secs(1),
+        pause: Duration::ZERO,
         fresh: false,
     };
     let mut options = options.iter();
@@ -58,6 +59,7 @@ fn plan(what: &str, address: &str, options: &[&str]) -> Result<load::Plan, Box<d
             "--depth" => plan.depth = value.parse()?,
             "--batch" => plan.batch = value.parse()?,
             "--seconds" => plan.time = Duration::from_secs_f64(value.parse()?),
+            "--pause" => plan.pause = Duration::from_secs_f64(value.parse()?),
             _ => return Err(USAGE.into()),
         }
     }

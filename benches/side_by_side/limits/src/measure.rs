@@ -61,10 +61,12 @@ impl Tally {
             let place = ((self.spans.len() as f64 * share) as usize).min(self.spans.len().saturating_sub(1));
             self.spans.get(place).map(|span| f64::from(*span) / 10.0)
         };
+        let mean = self.spans.iter().map(|span| f64::from(*span) / 10.0).sum::<f64>()
+            / self.spans.len().max(1) as f64;
         json!({
             "done": self.spans.len(), "seconds": seconds, "refused": self.refused, "errors": self.errors, "first_error": self.first_error,
             "per_second": if seconds > 0.0 { self.spans.len() as f64 / seconds } else { 0.0 },
-            "p50_us": at(0.5), "p99_us": at(0.99), "max_us": at(1.0),
+            "mean_us": mean, "p50_us": at(0.5), "p99_us": at(0.99), "max_us": at(1.0),
         })
     }
 }

@@ -16,6 +16,8 @@ pub const APART: &str = "frames-apart";
 pub enum Then {
     /// More is expected on this connection.
     Listen,
+    /// What is to be said next is said after the plan's pause.
+    Pause,
     /// What is to be said next belongs on a new connection.
     Anew,
     /// All is said and answered.
@@ -42,8 +44,8 @@ pub fn named(plan: &Plan, at: usize) -> Result<Box<dyn Talk>, String> {
         "frames" | APART => Box::new(frames::Frames::new(plan.depth, plan.batch, plan.what == APART)),
         "echo" => Box::new(echo::Echo::new(plan.depth)),
         "grpc" => Box::new(grpc::Grpc::new(plan.depth, plan.address)),
-        "http-available" => Box::new(http::Http::available(plan.fresh)),
-        "http-pairs" => Box::new(http::Http::pairs(plan.fresh, at)),
+        "http-available" => Box::new(http::Http::available(plan)),
+        "http-pairs" => Box::new(http::Http::pairs(plan, at)),
         "spalloc-pairs" => Box::new(spalloc::Pairs::default()),
         other => return Err(format!("no talk is called {other}")),
     })
