@@ -1,0 +1,4 @@
+//! The servers that Berth is compared with.
+
+pub mod bare;
+pub mod grpc;
