@@ -19,7 +19,7 @@ use crate::lab::Lab;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
-use crate::lab::fact::{Event, Fact, JobId, SessionKey};
+use crate::lab::fact::{Event, Fact, JobId, MachineName, SessionKey};
 use crate::lab::job::JobState;
 use crate::lab::view::{Query, Reservable, View};
 use crate::session::{Session, SessionId, Sessions};
@@ -275,6 +275,15 @@ fn stopping() -> Fault {
     Fault::new(Code::STOPPING, "the server is shutting down; connect again later")
 }
 
+/// What watchers have to hear of a round.
+#[derive(Default)]
+struct Changed {
+    jobs: BTreeSet<u64>,
+    machines: BTreeSet<MachineName>,
+    /// Reservations whose lease ends soon.
+    ending: BTreeSet<u64>,
+}
+
 /// The desk itself.
 pub struct Desk {
     rounds: Rounds,
@@ -377,25 +386,19 @@ impl Desk {
         Ok(go_on)
     }
 
-    /// Lets everybody know what a round came to.
+    /// Lets everybody know what a round came to: readers, hardware, whoever asked, and then those who only watch, who may be many.
     fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
         let wrote = !done.facts.is_empty();
         if wrote {
             self.counter.show(&done.facts);
             self.tell_counts();
         }
-        self.react(done.effects);
-        if wrote && self.counter.herald.is_available_watched() {
-            let (machine, kind, now) = (None, None, self.clock.now());
-            let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
-            if let Ok(View::Available(count)) = seen {
-                self.counter.herald.tell_available(count);
-            }
-        }
+        let changed = self.give_orders(done.effects);
         for (answer, answers) in done.answers {
             // Whoever has gone meanwhile does not want the answer; the facts stand.
             let _ = answer.send(answers);
         }
+        self.tell_watchers(&changed, wrote);
         match done.fault {
             Some(JournalError::Full(why)) => {
                 self.counter.full_ms.store(self.clock.now().0, Ordering::Release);
@@ -407,21 +410,34 @@ impl Desk {
         }
     }
 
-    fn react(&self, effects: Vec<Effect>) {
-        let (mut jobs, mut machines, mut ending) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    /// Hardware hears of its orders; what watchers have to hear is gathered.
+    fn give_orders(&self, effects: Vec<Effect>) -> Changed {
+        let mut changed = Changed::default();
         for effect in effects {
             match effect {
                 Effect::Order(order) => self.hardware.order(order),
-                Effect::JobChanged(job) => drop(jobs.insert(job.0)),
-                Effect::LeaseEnding(job) => drop(ending.insert(job.0)),
-                Effect::MachineChanged(machine) => drop(machines.insert(machine)),
+                Effect::JobChanged(job) => drop(changed.jobs.insert(job.0)),
+                Effect::LeaseEnding(job) => drop(changed.ending.insert(job.0)),
+                Effect::MachineChanged(machine) => drop(changed.machines.insert(machine)),
             }
         }
-        if !jobs.is_empty() || !machines.is_empty() {
-            self.counter.herald.tell(&jobs, &machines);
+        changed
+    }
+
+    fn tell_watchers(&self, changed: &Changed, wrote: bool) {
+        let herald = &self.counter.herald;
+        if !changed.jobs.is_empty() || !changed.machines.is_empty() {
+            herald.tell(&changed.jobs, &changed.machines);
         }
-        if !ending.is_empty() {
-            self.counter.herald.tell_ending(&ending);
+        if !changed.ending.is_empty() {
+            herald.tell_ending(&changed.ending);
+        }
+        if wrote && herald.is_available_watched() {
+            let (machine, kind, now) = (None, None, self.clock.now());
+            let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
+            if let Ok(View::Available(count)) = seen {
+                herald.tell_available(count);
+            }
         }
     }
 
