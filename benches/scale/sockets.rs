@@ -34,7 +34,11 @@ fn frame(stream: &mut TcpStream) -> Result<Body, Box<dyn Error>> {
     }
 }
 
-fn ask(stream: &mut TcpStream, session: &str, data: &serde_json::Value) -> Result<serde_json::Value, Box<dyn Error>> {
+fn ask(
+    stream: &mut TcpStream,
+    session: &str,
+    data: &serde_json::Value,
+) -> Result<serde_json::Value, Box<dyn Error>> {
     let (mut text, mut out) = (Vec::new(), Vec::new());
     Envelope { session, name: NAME, id: None }.push_data(&mut text, data);
     wire::encode(&text, &mut out);
@@ -78,7 +82,9 @@ fn line(stream: &mut TcpStream) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 fn create(actor: &mut TcpStream) -> Result<u64, Box<dyn Error>> {
-    actor.write_all(b"{\"command\": \"create_job\", \"kwargs\": {\"owner\": \"bench\", \"keepalive\": null}}\n")?;
+    actor.write_all(
+        b"{\"command\": \"create_job\", \"kwargs\": {\"owner\": \"bench\", \"keepalive\": null}}\n",
+    )?;
     let answer: serde_json::Value = serde_json::from_slice(&line(actor)?)?;
     answer["return"].as_u64().ok_or_else(|| format!("no job: {answer}").into())
 }
@@ -118,7 +124,11 @@ pub fn watch(address: SocketAddr, count: usize, rounds: usize) -> Result<(), Box
 }
 
 /// Waits until every watcher has heard something, and says when each did first.
-fn hear(ear: &impl std::os::fd::AsFd, watchers: &mut [TcpStream], begun: Instant) -> Result<Vec<u64>, Box<dyn Error>> {
+fn hear(
+    ear: &impl std::os::fd::AsFd,
+    watchers: &mut [TcpStream],
+    begun: Instant,
+) -> Result<Vec<u64>, Box<dyn Error>> {
     let mut heard_us = vec![None; watchers.len()];
     let mut left = watchers.len();
     while left > 0 {
@@ -154,7 +164,8 @@ fn swallow(stream: &mut TcpStream) -> Result<(), Box<dyn Error>> {
 
 fn readable(ear: &impl std::os::fd::AsFd, within: Duration) -> Result<Vec<usize>, Box<dyn Error>> {
     let mut events = Vec::with_capacity(256);
-    let within = rustix::event::Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+    let within =
+        rustix::event::Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
     epoll::wait(ear, rustix::buffer::spare_capacity(&mut events), Some(&within))?;
     Ok(events.iter().map(|event| event.data.u64() as usize).collect())
 }

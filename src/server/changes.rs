@@ -185,7 +185,10 @@ mod tests {
         assert_eq!((changes.number(), jobs(&changes, 0), jobs(&changes, 1)), (1, None, Some(vec![])));
         changes.note_facts(&[ready(9), ready(8), ready(9)]);
         changes.note_job(JobId(9));
-        assert_eq!((changes.number(), jobs(&changes, 1), jobs(&changes, 2)), (3, Some(vec![8, 9]), Some(vec![9])));
+        assert_eq!(
+            (changes.number(), jobs(&changes, 1), jobs(&changes, 2)),
+            (3, Some(vec![8, 9]), Some(vec![9]))
+        );
         assert_eq!(jobs(&changes, 3), Some(vec![]));
     }
 

@@ -549,6 +549,27 @@ mod tests {
     }
 
     #[test]
+    fn what_hardware_said_waits_for_company_but_not_for_long() {
+        use crate::controller::Outcome;
+        use crate::lab::fact::{Grant, OrderId};
+        let (mut desk, counter) = desk_on(MemoryJournal::default());
+        desk.write_span = Duration::from_secs(3_600);
+        let order = OrderId { grant: Grant(1), step: 0 };
+        let tell = || {
+            let outcome = Outcome { order, obeyed: Vec::new(), failed: Vec::new() };
+            assert!(counter.tell(News::Outcome(outcome)));
+        };
+        tell();
+        assert_eq!(desk.wait().len(), 1, "nobody came");
+        tell();
+        tell();
+        let mut visit = Box::pin(counter.command(Caller::server(), drain()));
+        assert!((&mut visit).now_or_never().is_none());
+        tell();
+        assert_eq!(desk.wait().len(), 4);
+    }
+
+    #[test]
     fn whoever_comes_behind_the_end_is_told() {
         let (desk, counter) = desk_on(MemoryJournal::default());
         assert!(counter.tell(News::Stop));

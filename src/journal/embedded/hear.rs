@@ -134,7 +134,8 @@ impl Source<'_> {
         thread::scope(|scope| {
             let decode = move || rows.iter().try_for_each(|batch| facts.send(batch.facts()));
             let started = thread::Builder::new().name("replay".to_owned()).spawn_scoped(scope, decode);
-            started.map_err(|error| JournalError::Unusable(format!("no thread to read the journal: {error}")))?;
+            started
+                .map_err(|error| JournalError::Unusable(format!("no thread to read the journal: {error}")))?;
             let batch = Batch::default();
             Hearing { source: self, take, batch, out, back, under_way: 0 }.run(from, to)
         })

@@ -59,7 +59,13 @@ impl<'r> Entry<'r> {
     }
 
     /// The same entry, out of what was looked at before.
-    pub(super) fn from_parts(seq: u64, at: Moment, version: i64, kind: &'r [u8], body: &'r [u8]) -> Entry<'r> {
+    pub(super) fn from_parts(
+        seq: u64,
+        at: Moment,
+        version: i64,
+        kind: &'r [u8],
+        body: &'r [u8],
+    ) -> Entry<'r> {
         Entry { seq, at, version, kind, body }
     }
 

@@ -184,7 +184,8 @@ fn a_long_journal_is_heard_in_order_and_its_first_damage_is_told() {
     // Read on another thread than the checksum, and before it.
     let (version, kind, body) = (1, "board_painted", "{}");
     let sum = row::sum(4_000, 5, version, kind.as_bytes(), body.as_bytes());
-    let painted = format!("UPDATE fact SET at = 5, version = {version}, kind = '{kind}', body = '{body}', sum = {sum}");
+    let painted =
+        format!("UPDATE fact SET at = 5, version = {version}, kind = '{kind}', body = '{body}', sum = {sum}");
     tamper(scratch.path(), "UPDATE fact SET sum = sum + 1 WHERE seq = 4010");
     let mut heard = 0;
     let mut hear = || {

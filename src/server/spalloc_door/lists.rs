@@ -45,7 +45,8 @@ impl Lists {
             return Ok(jobs.answer.clone());
         }
         let mut jobs = kept.take();
-        let changed = |lab: &Lab| look(lab, jobs.as_ref().and_then(|jobs| counter.changed_since(jobs.number)));
+        let changed =
+            |lab: &Lab| look(lab, jobs.as_ref().and_then(|jobs| counter.changed_since(jobs.number)));
         let (number, seen) = counter.see_numbered(changed);
         let seen = seen?;
         if let Some(machines) = seen.anew {
