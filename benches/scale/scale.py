@@ -220,7 +220,7 @@ def sockets(report, quick):
                 memory = (server.memory_kib() - before) / count
                 beside, _ = load(server, "version", calls, connections=50)
             settle(server)
-            active, _ = load(server, "version", max(calls, 4 * count), connections=count)
+            active, _ = load(server, "version", max(calls, 40 * count), connections=count)
         rows.append((count, memory if count >= 100 else None, alone, beside, active))
     columns = ("sockets", "KiB each, idle", "us a call, 50 others alone", "us a call, 50 others beside", "us a call, all active")
     about = "One `get_version` a message. Idle sockets have made one call each; then 50 others call, and at last as many as there were call at once."
@@ -271,7 +271,7 @@ def boards(report, quick):
             cost, _ = pairs(server, operations)
             large, _ = pairs(server, operations // 4, job=(f"width={width // 2}", f"height={height // 2}"))
         shutil.rmtree(work)
-        rows.append((count, cost, large, (memory - least) / count if count > 1_000 else None, start_s, cpu_s))
+        rows.append((count, cost, large, (memory - least) / count if count > 100_000 else None, start_s, cpu_s))
     columns = ("boards", "us a pair, one board", "us a pair, a quarter of all", "bytes a board", "start, s", "start, s of processor")
     about = "One machine; pairs by 20 clients. The start is the second one, on the journal of the first. A quarter of all boards costs by the board: each is lent."
     report.table("Boards", about, columns, rows, "us of processor a pair", (1, 2))

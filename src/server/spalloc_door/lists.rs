@@ -175,7 +175,7 @@ mod tests {
 
         fn configure(&mut self, width: u32) {
             let text = format!(
-                "[[machine]]\nname = \"m\"\nshape = \"triads\"\nwidth = {width}\nheight = 1\nsettle_s = 0\n"
+                "[[machine]]\nname = \"m\"\nshape = \"triads\"\nwidth = {width}\nheight = 1\nsettle_s = 0\ncontroller = \"simulated\"\n"
             );
             let config = Config::load(Some(&text), &[], &[]).expect("a configuration");
             self.wish(Command::Configure(config.machines.into_iter().map(|machine| machine.spec).collect()));
