@@ -105,6 +105,29 @@ impl Clock {
         });
     }
 
+    /// How long it is until then by the system's clock; a clock that is moved says only whether it is then already.
+    pub fn left_until(&self, until: Moment) -> Option<Duration> {
+        let left_ms = until.ms_since(self.now());
+        match self.0 {
+            Kind::Moved(_) if left_ms > 0 => None,
+            _ => Some(Duration::from_millis(left_ms)),
+        }
+    }
+
+    /// Returns when a clock that is moved shows `until` or later; never with the system's, of which `left_until` tells.
+    pub async fn moved_to(&self, until: Moment) {
+        match self.0 {
+            Kind::System { .. } => std::future::pending().await,
+            Kind::Moved(_) => self.sleep_until(until).await,
+        }
+    }
+
+    /// Whether anybody waits for a clock to be moved.
+    #[cfg(test)]
+    pub fn has_sleepers(&self) -> bool {
+        matches!(&self.0, Kind::Moved(inside) if !lock(inside).sleepers.is_empty())
+    }
+
     /// Returns when this clock shows `until` or later.
     pub async fn sleep_until(&self, until: Moment) {
         match &self.0 {

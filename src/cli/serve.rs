@@ -83,6 +83,7 @@ fn read_text(file: &Path) -> Result<String, String> {
 /// doors are open.
 pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAddr)) -> Result<(), String> {
     let config = origin.load()?;
+    start_runtime(config.limits.threads);
     let log = start_log(&config)?;
     let signals = Arc::new(SignalsHeard::default());
     SignalsHeard::watch(&signals).map_err(|error| error.to_string())?;
@@ -104,6 +105,21 @@ pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAd
         End::Restart if !signals.ending.load(Ordering::Acquire) => Err(restart(&listeners)),
         _ => Ok(()),
     }
+}
+
+/// Processors for each thread that serves connections, unless the configuration says how many there are.
+const PROCESSORS_PER_THREAD: usize = 4;
+
+/// Starts the threads that serve connections. They look for each other's work, so that with several of them each message
+/// wakes one in vain: few are better until they have no time left.
+fn start_runtime(threads: usize) {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if threads == 0 { processors.div_ceil(PROCESSORS_PER_THREAD) } else { threads };
+    let config = async_global_executor::GlobalExecutorConfig::default()
+        .with_env_var("ASYNC_STD_THREAD_COUNT")
+        .with_min_threads(threads)
+        .with_thread_name_fn(|| "serve".to_owned());
+    async_global_executor::init_with_config(config);
 }
 
 /// Says what is odd, and goes on.

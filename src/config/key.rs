@@ -108,6 +108,7 @@ pub const KEYS: &[Key] = &[
     key("limits.retired_jobs", count(0, 10_000_000)),
     key("limits.grant_attempts", count(1, 1_000)),
     key("limits.stop_s", seconds(1, 3_600)),
+    restart("limits.threads", count(0, 1_024)),
     key("queue.patience_s", seconds(0, YEAR_S)),
     key("quarantine.retest_after_s", seconds(0, YEAR_S)),
     key("quarantine.reports", count(0, 1_000)),

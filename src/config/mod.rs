@@ -227,6 +227,8 @@ pub struct Limits {
     pub grant_attempts: u32,
     /// How long a shutdown may take.
     pub stop_ms: u64,
+    /// Threads that serve connections; 0 for as many as suit the host.
+    pub threads: usize,
 }
 
 /// Who is next.
@@ -464,6 +466,7 @@ impl Limits {
             retired_jobs: count("retired_jobs"),
             grant_attempts: count("grant_attempts") as u32,
             stop_ms: ms("stop_s"),
+            threads: count("threads"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! for each round of the desk.
 //!
 //! Read this file, then `schema` (the file and its tables), `row` (facts in it), `snapshot` (what was true at some
-//! time), `read` (replay), `reader` (for those who only look), `dir` (the data directory and its lock) and `wal` (damage
+//! time), `read` and `hear` (replay), `reader` (for those who only look), `dir` (the data directory and its lock) and `wal` (damage
 //! that SQLite would drop in silence). What operators ask for has a file each: `survey` (all damage there is), `compact`,
 //! `copy`, `repair`; the last two put another journal in the place of one, which is `swap`. The format is described in protocol-spec/journal.md. How damage is found:
 //!
@@ -19,6 +19,7 @@
 mod compact;
 mod copy;
 mod dir;
+mod hear;
 mod read;
 mod reader;
 mod repair;

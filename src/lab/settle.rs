@@ -181,13 +181,15 @@ impl Lab {
     /// When a board is available at the latest, in milliseconds: zero for now, `SOME_TIME` when its holder decides,
     /// `NEVER` when nobody can tell.
     pub(super) fn available_at(&self, machine: &Machine, board: BoardIndex) -> u64 {
-        if machine.is_unwanted(board, self.options.reports_to_quarantine) {
+        if machine.has_words() && machine.is_unwanted(board, self.options.reports_to_quarantine) {
             return NEVER;
         }
         let back = |from: Moment| from.plus_ms(return_ms_max(machine)).0.min(SOME_TIME);
         match machine.state(board) {
             BoardState::Free => 0,
             BoardState::Cleaning => back(machine.board(board).since),
+            // Asked of each board of a machine for each place it is looked for: without leases nobody need be looked up.
+            BoardState::Lent if self.due.leases.is_empty() => SOME_TIME,
             BoardState::Lent => {
                 let ends_at = self.holder(machine, board).and_then(|job| job.lease_ends_at());
                 ends_at.map_or(SOME_TIME, back)

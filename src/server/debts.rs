@@ -10,7 +10,7 @@ use crate::controller::Outcome;
 use crate::lab::effect::Order;
 use crate::lab::fact::OrderId;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// See above.
 #[derive(Default)]
@@ -24,16 +24,33 @@ pub struct Debts {
 #[derive(Default)]
 struct Inside {
     retired: bool,
-    orders: BTreeMap<OrderId, Order>,
+    orders: BTreeMap<OrderId, Owed>,
+    /// The order that each board has to answer, so that neither an order nor an answer costs more than its own boards.
+    owing: BTreeMap<BoardIndex, OrderId>,
+}
+
+/// An order that some boards have to answer.
+struct Owed {
+    order: Order,
+    /// How many of its boards.
+    left: usize,
 }
 
 impl Debts {
     /// An order is given. Boards that owe an answer to an older one are done with that: nobody waits for it any more.
     pub fn owe(&self, order: &Order) {
         let mut inside = self.inside();
-        inside.orders.retain(|_, older| remains(older, |board| !order.boards.contains(board)));
+        order.boards.iter().for_each(|board| inside.release(*board));
+        // If it was given before, nobody waits any more for boards that it does not name now.
+        if let Some(before) = inside.orders.remove(&order.id) {
+            before.order.boards.iter().for_each(|board| inside.forget(*board, order.id));
+        }
+        inside.owing.extend(order.boards.iter().map(|board| (*board, order.id)));
         let mates = if order.mates.is_empty() { order.boards.clone() } else { order.mates.clone() };
-        inside.orders.insert(order.id, Order { mates, ..order.clone() });
+        let owed = Owed { order: Order { mates, ..order.clone() }, left: order.boards.len() };
+        if owed.left > 0 {
+            inside.orders.insert(order.id, owed);
+        }
     }
 
     /// Boards have answered. `tell` is called unless the controller is retired, in which case what it says means nothing.
@@ -42,10 +59,9 @@ impl Debts {
         if inside.retired {
             return;
         }
-        if let Some(order) = inside.orders.get_mut(&outcome.order) {
-            let failed = |board: &BoardIndex| outcome.failed.iter().any(|(other, _)| other == board);
-            if !remains(order, |board| !outcome.obeyed.contains(board) && !failed(board)) {
-                inside.orders.remove(&outcome.order);
+        for board in outcome.obeyed.iter().chain(outcome.failed.iter().map(|(board, _)| board)) {
+            if inside.owing.get(board) == Some(&outcome.order) {
+                inside.release(*board);
             }
         }
         let is_paid = inside.orders.is_empty();
@@ -65,10 +81,14 @@ impl Debts {
     pub fn retire(&self) -> Vec<Order> {
         let mut inside = self.inside();
         inside.retired = true;
-        let orders = std::mem::take(&mut inside.orders).into_values().collect();
+        let (orders, owing) = (std::mem::take(&mut inside.orders), std::mem::take(&mut inside.owing));
         drop(inside);
         self.paid.ring();
-        orders
+        let left = |Owed { order, .. }| {
+            let owes = |board: &BoardIndex| owing.get(board) == Some(&order.id);
+            Order { boards: order.boards.iter().copied().filter(owes).collect(), ..order }
+        };
+        orders.into_values().map(left).collect()
     }
 
     /// Waits until nothing is owed.
@@ -78,18 +98,29 @@ impl Debts {
         }
     }
 
-    /// The map is whole between calls, so a panic elsewhere does no harm.
+    /// The maps are whole between calls, so a panic elsewhere does no harm.
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Leaves an order these boards only; whether there are any.
-fn remains(order: &mut Order, stays: impl Fn(&BoardIndex) -> bool) -> bool {
-    if !order.boards.iter().all(&stays) {
-        order.boards = order.boards.iter().copied().filter(|board| stays(board)).collect::<Arc<[_]>>();
+impl Inside {
+    /// A board owes nothing any more.
+    fn release(&mut self, board: BoardIndex) {
+        let Some(order) = self.owing.remove(&board) else { return };
+        let Some(owed) = self.orders.get_mut(&order) else { return };
+        owed.left -= 1;
+        if owed.left == 0 {
+            self.orders.remove(&order);
+        }
     }
-    !order.boards.is_empty()
+
+    /// A board owes nothing any more to an order that is gone.
+    fn forget(&mut self, board: BoardIndex, order: OrderId) {
+        if self.owing.get(&board) == Some(&order) {
+            self.owing.remove(&board);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +159,28 @@ mod tests {
         assert_eq!(debts.retire(), [first, second]);
         assert!(debts.are_paid());
         debts.pay(outcome(1, &[2], &[]), |_| panic!("a retired controller was heard"));
+    }
+
+    #[test]
+    fn an_order_that_is_given_again_is_owed_once() {
+        let debts = Debts::default();
+        debts.owe(&order(1, &[0, 1, 2]));
+        debts.owe(&order(1, &[1, 2]));
+        debts.pay(outcome(1, &[0, 1], &[]), drop);
+        assert!(!debts.are_paid());
+        debts.pay(outcome(1, &[2, 2], &[2]), drop);
+        assert!(debts.are_paid() && debts.retire().is_empty());
+    }
+
+    #[test]
+    fn many_boards_that_answer_one_by_one_cost_no_more_than_their_number() {
+        let (debts, boards) = (Debts::default(), (0..100_000).collect::<Vec<_>>());
+        debts.owe(&order(1, &boards));
+        debts.owe(&order(2, &boards[1..]));
+        boards.iter().rev().for_each(|board| debts.pay(outcome(2, &[*board], &[]), drop));
+        assert!(!debts.are_paid());
+        debts.pay(outcome(1, &boards, &[]), drop);
+        assert!(debts.are_paid());
     }
 
     #[test]

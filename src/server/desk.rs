@@ -4,7 +4,9 @@
 //! a round is kept do readers see its facts, is hardware told, do watchers hear, and are callers answered. What the
 //! journal can put off is done when nobody waits.
 
+use super::changes::Changes;
 use super::channels::Channels;
+use super::ear::Ear;
 use super::hardware::Hardware;
 use super::herald::Herald;
 use super::rounds::{self, Done, Heard, Rounds};
@@ -17,7 +19,7 @@ use crate::lab::Lab;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command};
 use crate::lab::effect::Effect;
-use crate::lab::fact::{Event, Fact, JobId, SessionKey};
+use crate::lab::fact::{Event, Fact, JobId, MachineName, SessionKey};
 use crate::lab::job::JobState;
 use crate::lab::view::{Query, Reservable, View};
 use crate::session::{Session, SessionId, Sessions};
@@ -27,10 +29,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How much news one round takes in, so that nobody waits long for an answer.
 const ROUND_NEWS_MAX: usize = 4096;
+
+/// What hardware said waits so long at most for news to be kept with.
+const COMPANY_SPAN_MAX: Duration = Duration::from_millis(1);
 
 /// For how long it is told that the journal had no room, unless it has been written to since.
 const FULL_TOLD_MS: u64 = 10_000;
@@ -57,8 +62,8 @@ pub struct Counter {
     pub channels: Channels,
     /// From where.
     hosts: Hosts,
-    /// Grows with all that lists of jobs and machines show.
-    version: AtomicU64,
+    /// What lists of jobs and machines show, by when it changed.
+    changes: Changes,
     /// What the journal did so far.
     counts: RwLock<Counts>,
     /// What is counted as it happens.
@@ -74,11 +79,11 @@ impl Counter {
         let (news, heard) = async_channel::unbounded();
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
-        let (hosts, version) = (Hosts::default(), AtomicU64::new(0));
+        let (hosts, changes) = (Hosts::default(), Changes::default());
         let channels = Channels::default();
         let (tally, full_ms) = (Tally::new(), AtomicU64::new(0));
         let counter =
-            Counter { lab, sessions, herald, signs, channels, hosts, version, counts, tally, full_ms, news };
+            Counter { lab, sessions, herald, signs, channels, hosts, changes, counts, tally, full_ms, news };
         counter.find_sessions(now);
         (counter, heard)
     }
@@ -97,7 +102,12 @@ impl Counter {
 
     /// The number of what lists of jobs and machines show now.
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.changes.number()
+    }
+
+    /// The jobs that are shown otherwise since then; none when that is not known any more.
+    pub fn changed_since(&self, number: u64) -> Option<Vec<JobId>> {
+        self.changes.since(number)
     }
 
     /// A job was mentioned from a host. One that is over, or not known yet, has none.
@@ -121,7 +131,7 @@ impl Counter {
             self.hosts.note(job, host)
         });
         if news {
-            self.version.fetch_add(1, Ordering::AcqRel);
+            self.changes.note_job(job);
         }
     }
 
@@ -235,7 +245,7 @@ impl Counter {
             shown.apply(fact);
         }
         self.full_ms.store(0, Ordering::Release);
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.changes.note_facts(facts);
         drop(shown);
         facts.iter().for_each(|fact| self.follow(fact));
         if self.channels.concern(facts) {
@@ -265,13 +275,24 @@ fn stopping() -> Fault {
     Fault::new(Code::STOPPING, "the server is shutting down; connect again later")
 }
 
+/// What watchers have to hear of a round.
+#[derive(Default)]
+struct Changed {
+    jobs: BTreeSet<u64>,
+    machines: BTreeSet<MachineName>,
+    /// Reservations whose lease ends soon.
+    ending: BTreeSet<u64>,
+}
+
 /// The desk itself.
 pub struct Desk {
     rounds: Rounds,
     counter: Arc<Counter>,
-    heard: Receiver<News>,
+    ear: Ear,
     hardware: Arc<Hardware>,
     clock: Clock,
+    /// How long the last round that wrote to the journal took.
+    write_span: Duration,
 }
 
 impl Desk {
@@ -284,7 +305,8 @@ impl Desk {
         hardware: Arc<Hardware>,
         clock: Clock,
     ) -> Desk {
-        Desk { rounds: Rounds::new(lab, journal), counter, heard, hardware, clock }
+        let (rounds, ear) = (Rounds::new(lab, journal), Ear::new(heard, clock.clone()));
+        Desk { rounds, counter, ear, hardware, clock, write_span: Duration::ZERO }
     }
 
     /// Works until it is told to stop, or until the journal is broken: then says why.
@@ -298,40 +320,45 @@ impl Desk {
 
     fn work(&mut self) -> Result<(), JournalError> {
         loop {
-            let news = async_io::block_on(self.wait());
+            let news = self.wait();
             if !self.round(news)? {
                 return self.close();
             }
         }
     }
 
-    /// Waits for the first news, or until something is due.
-    async fn wait(&self) -> Vec<News> {
-        let mut news = Vec::new();
-        if let Ok(first) = self.heard.try_recv() {
-            news.push(first);
-        } else {
-            let due = self.due();
-            let woken = async {
-                match due {
-                    Some(at) => self.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-                None
-            };
-            // A closed channel is a desk nobody can reach any more.
-            let heard = async { Some(self.heard.recv().await.unwrap_or(News::Stop)) };
-            news.extend(
-                futures_util::future::select(Box::pin(heard), Box::pin(woken)).await.factor_first().0,
-            );
-        }
-        while news.len() < ROUND_NEWS_MAX {
-            match self.heard.try_recv() {
-                Ok(more) => news.push(more),
-                Err(_) => break,
-            }
+    /// Waits for the first news, or until something is due; takes all that is there then.
+    fn wait(&self) -> Vec<News> {
+        let first = self.ear.try_hear().or_else(|| self.ear.hear_until(self.due()));
+        let mut news: Vec<_> = first.into_iter().collect();
+        self.take_ready(&mut news);
+        if !news.is_empty() && news.iter().all(|item| matches!(item, News::Outcome(_))) {
+            self.wait_for_company(&mut news);
         }
         news
+    }
+
+    fn take_ready(&self, news: &mut Vec<News>) {
+        while news.len() < ROUND_NEWS_MAX {
+            match self.ear.try_hear() {
+                Some(more) => news.push(more),
+                None => return,
+            }
+        }
+    }
+
+    /// Nobody waits for an answer to what hardware said. It is kept together with what comes next, if that comes within about the
+    /// time a write takes: whoever comes then waits for one write instead of two.
+    fn wait_for_company(&self, news: &mut Vec<News>) {
+        let (begun, span) = (Instant::now(), self.write_span.min(COMPANY_SPAN_MAX));
+        while news.len() < ROUND_NEWS_MAX {
+            let Some(more) = self.ear.hear_within(span.saturating_sub(begun.elapsed())) else { return };
+            let alone = matches!(more, News::Outcome(_));
+            news.push(more);
+            if !alone {
+                return self.take_ready(news);
+            }
+        }
     }
 
     /// When something is due next by itself.
@@ -350,7 +377,8 @@ impl Desk {
         let begun = Instant::now();
         let done = self.rounds.round(now, heard, || self.counter.see(Lab::clone));
         if !done.facts.is_empty() {
-            self.counter.tally.count_round(begun.elapsed());
+            self.write_span = begun.elapsed();
+            self.counter.tally.count_round(self.write_span);
         }
         let (wrote, go_on) = (!done.facts.is_empty(), !done.stop);
         self.tell(done)?;
@@ -358,25 +386,19 @@ impl Desk {
         Ok(go_on)
     }
 
-    /// Lets everybody know what a round came to.
+    /// Lets everybody know what a round came to: readers, hardware, whoever asked, and then those who only watch, who may be many.
     fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
         let wrote = !done.facts.is_empty();
         if wrote {
             self.counter.show(&done.facts);
             self.tell_counts();
         }
-        self.react(done.effects);
-        if wrote && self.counter.herald.is_available_watched() {
-            let (machine, kind, now) = (None, None, self.clock.now());
-            let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
-            if let Ok(View::Available(count)) = seen {
-                self.counter.herald.tell_available(count);
-            }
-        }
+        let changed = self.give_orders(done.effects);
         for (answer, answers) in done.answers {
             // Whoever has gone meanwhile does not want the answer; the facts stand.
             let _ = answer.send(answers);
         }
+        self.tell_watchers(&changed, wrote);
         match done.fault {
             Some(JournalError::Full(why)) => {
                 self.counter.full_ms.store(self.clock.now().0, Ordering::Release);
@@ -388,28 +410,41 @@ impl Desk {
         }
     }
 
-    fn react(&self, effects: Vec<Effect>) {
-        let (mut jobs, mut machines, mut ending) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    /// Hardware hears of its orders; what watchers have to hear is gathered.
+    fn give_orders(&self, effects: Vec<Effect>) -> Changed {
+        let mut changed = Changed::default();
         for effect in effects {
             match effect {
                 Effect::Order(order) => self.hardware.order(order),
-                Effect::JobChanged(job) => drop(jobs.insert(job.0)),
-                Effect::LeaseEnding(job) => drop(ending.insert(job.0)),
-                Effect::MachineChanged(machine) => drop(machines.insert(machine)),
+                Effect::JobChanged(job) => drop(changed.jobs.insert(job.0)),
+                Effect::LeaseEnding(job) => drop(changed.ending.insert(job.0)),
+                Effect::MachineChanged(machine) => drop(changed.machines.insert(machine)),
             }
         }
-        if !jobs.is_empty() || !machines.is_empty() {
-            self.counter.herald.tell(&jobs, &machines);
+        changed
+    }
+
+    fn tell_watchers(&self, changed: &Changed, wrote: bool) {
+        let herald = &self.counter.herald;
+        if !changed.jobs.is_empty() || !changed.machines.is_empty() {
+            herald.tell(&changed.jobs, &changed.machines);
         }
-        if !ending.is_empty() {
-            self.counter.herald.tell_ending(&ending);
+        if !changed.ending.is_empty() {
+            herald.tell_ending(&changed.ending);
+        }
+        if wrote && herald.is_available_watched() {
+            let (machine, kind, now) = (None, None, self.clock.now());
+            let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
+            if let Ok(View::Available(count)) = seen {
+                herald.tell_available(count);
+            }
         }
     }
 
     /// The journal gets a little time after each write, and more of it while nobody waits.
     fn tend(&mut self, wrote: bool) -> Result<(), JournalError> {
         let now = self.clock.now();
-        let idle = !wrote && self.heard.is_empty() && self.rounds.tend_at().is_some_and(|at| at <= now);
+        let idle = !wrote && self.ear.is_silent() && self.rounds.tend_at().is_some_and(|at| at <= now);
         if !wrote && !idle {
             return Ok(());
         }
@@ -442,10 +477,8 @@ fn put_off(tended: Result<(), JournalError>) -> Result<(), JournalError> {
 }
 
 impl Drop for Desk {
-    /// What is still in the channel would stay there as long as anybody can send, and whoever waits for an answer with it.
     fn drop(&mut self) {
-        self.heard.close();
-        while self.heard.try_recv().is_ok() {}
+        self.ear.close();
     }
 }
 
@@ -513,6 +546,27 @@ mod tests {
         desk.run().expect("a good end");
         let Counts { appends, facts, snapshots, .. } = counter.counts();
         assert_eq!((appends, facts, snapshots), (1, 1, 1));
+    }
+
+    #[test]
+    fn what_hardware_said_waits_for_company_but_not_for_long() {
+        use crate::controller::Outcome;
+        use crate::lab::fact::{Grant, OrderId};
+        let (mut desk, counter) = desk_on(MemoryJournal::default());
+        desk.write_span = Duration::from_secs(3_600);
+        let order = OrderId { grant: Grant(1), step: 0 };
+        let tell = || {
+            let outcome = Outcome { order, obeyed: Vec::new(), failed: Vec::new() };
+            assert!(counter.tell(News::Outcome(outcome)));
+        };
+        tell();
+        assert_eq!(desk.wait().len(), 1, "nobody came");
+        tell();
+        tell();
+        let mut visit = Box::pin(counter.command(Caller::server(), drain()));
+        assert!((&mut visit).now_or_never().is_none());
+        tell();
+        assert_eq!(desk.wait().len(), 4);
     }
 
     #[test]

@@ -16,8 +16,8 @@
 //!    `Lab::apply` makes them true, `Lab::settle` adds what follows (grants, lapses), `Lab::react` lists what is to be
 //!    done.
 //! 8. `journal::Journal::append` keeps all facts of the round in one write.
-//! 9. Only now: readers' lab and the table of sessions follow, `hardware` gets its orders, `herald` wakes
-//!    watchers, and the visit is answered.
+//! 9. Only now: readers' lab and the table of sessions follow, `hardware` gets its orders, the
+//!    visit is answered, and `herald` wakes watchers.
 //! 10. The connection renders the answers (`service::write_answer`), frames them (`wire::encode`) and sends all
 //!     it has to say in one write.
 //!
@@ -54,12 +54,14 @@ pub mod rounds;
 mod agents;
 mod book;
 mod bucket;
+mod changes;
 mod channel;
 mod channels;
 mod connection;
 mod conversation;
 mod debts;
 mod doors;
+mod ear;
 mod errand;
 mod hardware;
 mod listener;

@@ -4,7 +4,7 @@ use super::reason;
 use super::value::{push_float, push_int, push_list, push_text};
 use crate::allocator::torus::{Chip, Triad};
 use crate::lab::demand::DEFAULT_KIND;
-use crate::lab::fact::{JobId, MachineName};
+use crate::lab::fact::MachineName;
 use crate::lab::job::{JobSpec, JobState, Loan, Want};
 use crate::lab::machine::{MachineSpec, Physical};
 use crate::lab::view::{BoardName, JobMachineView, JobView, MachineView, WhereView};
@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 /// The name of this door, and what it acts under.
 pub const DOOR: &str = "spalloc";
+
+/// More bytes than stand around the value of an answer.
+pub const RETURN_BYTES: usize = 32;
 
 /// How the request of a job made at this door begins, as it is repeated.
 const ECHO_START: &str = "{\"args\": ";
@@ -190,16 +193,16 @@ impl<'v> Tori<'v> {
     }
 }
 
-/// Appends the live jobs that have boards of tori or wait for some, oldest first.
-pub fn push_jobs(
-    out: &mut String,
-    jobs: &[JobView],
-    machines: &[MachineView],
-    host: impl Fn(JobId) -> Option<IpAddr>,
-) {
-    let (tori, door) = (Tori::of(machines), UserName::door(DOOR));
-    let listed = jobs.iter().filter(|job| tori.have(job));
-    push_list(out, listed, |out, job| push_job(out, job, door.as_str(), host(job.id)));
+/// A job as a row of the list; none of a job that has no boards of tori and gets none.
+pub fn job_row(job: &JobView, tori: &Tori<'_>, host: Option<IpAddr>) -> Option<String> {
+    let mut row = String::new();
+    tori.have(job).then(|| push_job(&mut row, job, UserName::door(DOOR).as_str(), host))?;
+    Some(row)
+}
+
+/// Appends rows of jobs, oldest first, as one list.
+pub fn push_rows<'r>(out: &mut String, rows: impl IntoIterator<Item = &'r Box<str>>) {
+    push_list(out, rows, |out, row| out.push_str(row));
 }
 
 fn push_job(out: &mut String, job: &JobView, door: &str, host: Option<IpAddr>) {

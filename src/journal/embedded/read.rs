@@ -40,9 +40,7 @@ impl Source<'_> {
             let from = span.first.max((seq + 1).saturating_sub(HISTORY_CHECKED_MAX));
             self.scan(from, seq, &mut |_| Ok(Continue(())))?;
         }
-        self.scan(told.map_or(1, |seq| seq + 1), span.last, &mut |entry| {
-            take(Kept::Fact(entry.fact()?)).map_err(RecordError::Row).map(Continue)
-        })
+        self.hear(told.map_or(1, |seq| seq + 1), span.last, take)
     }
 
     /// Walks over facts, all of which must be there, until `take` has enough; an error names the first that cannot

@@ -177,6 +177,39 @@ fn damage_names_the_fact() {
 }
 
 #[test]
+fn a_long_journal_is_heard_in_order_and_its_first_damage_is_told() {
+    let all = facts(5_000);
+    let scratch = closed(&all);
+    assert_eq!(replayed(scratch.path()).unwrap(), all);
+    // Read on another thread than the checksum, and before it.
+    let (version, kind, body) = (1, "board_painted", "{}");
+    let sum = row::sum(4_000, 5, version, kind.as_bytes(), body.as_bytes());
+    let painted =
+        format!("UPDATE fact SET at = 5, version = {version}, kind = '{kind}', body = '{body}', sum = {sum}");
+    tamper(scratch.path(), "UPDATE fact SET sum = sum + 1 WHERE seq = 4010");
+    let mut heard = 0;
+    let mut hear = || {
+        heard = 0;
+        let mut journal = EmbeddedJournal::open(scratch.path()).unwrap();
+        let ended = journal.replay(&mut |_| {
+            heard += 1;
+            Ok(())
+        });
+        (ended.unwrap_err(), heard)
+    };
+    let (damaged, before) = hear();
+    assert!(matches!(&damaged, JournalError::Damaged(why) if why.contains("fact 4010 ")), "{damaged}");
+    assert_eq!(before, 4_009);
+    tamper(scratch.path(), &format!("{painted} WHERE seq = 4000"));
+    let (unknown, before) = hear();
+    assert!(matches!(&unknown, JournalError::Unusable(why) if why.contains("fact 4000 ")), "{unknown}");
+    assert_eq!(before, 3_999);
+    let mut journal = EmbeddedJournal::open(scratch.path()).unwrap();
+    let refused = journal.replay(&mut |_| Err("no such job".to_owned())).unwrap_err();
+    assert!(matches!(&refused, JournalError::Damaged(why) if why.contains("fact 1 ")), "{refused}");
+}
+
+#[test]
 fn what_only_a_newer_berth_can_read_is_no_damage() {
     for (kind, version) in [("board_painted", 1), ("order_overdue", 99), ("order_overdue", 70_000)] {
         let scratch = closed(&facts(3));

@@ -1,0 +1,177 @@
+//! Sockets that wait, and sockets that watch.
+
+use berth::wire::{self, Body, Envelope, FrameLimits, Unframer};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Whoever waits longer than this for an answer waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the sockets call themselves.
+const NAME: &str = "bench";
+
+/// Opens a socket that gives up after a while.
+fn open(address: SocketAddr) -> Result<TcpStream, Box<dyn Error>> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Reads one frame; nothing else is on its way.
+fn frame(stream: &mut TcpStream) -> Result<Body, Box<dyn Error>> {
+    let (mut unframer, mut piece) = (Unframer::new(FrameLimits::default()), [0; 4096]);
+    loop {
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Err("the server closed a connection".into());
+        }
+        if let (_, Some(frame)) = unframer.feed(&piece[..count]) {
+            return Ok(frame.map_err(|error| error.to_string())?);
+        }
+    }
+}
+
+fn ask(
+    stream: &mut TcpStream,
+    session: &str,
+    data: &serde_json::Value,
+) -> Result<serde_json::Value, Box<dyn Error>> {
+    let (mut text, mut out) = (Vec::new(), Vec::new());
+    Envelope { session, name: NAME, id: None }.push_data(&mut text, data);
+    wire::encode(&text, &mut out);
+    stream.write_all(&out)?;
+    Ok(serde_json::from_slice(&frame(stream)?)?)
+}
+
+/// Opens sockets that have been used once, and keeps them until the input ends.
+pub fn hold(address: SocketAddr, count: usize) -> Result<(), Box<dyn Error>> {
+    let (mut held, mut session) = (Vec::with_capacity(count), String::new());
+    let call = serde_json::json!([{"fname": "get_version"}]);
+    for at in 0..count {
+        let mut stream = open(address)?;
+        frame(&mut stream)?;
+        if at == 0 {
+            let answer = ask(&mut stream, "", &serde_json::json!({}))?;
+            session = answer["session"].as_str().ok_or("no session")?.to_owned();
+        }
+        let answer = ask(&mut stream, &session, &call)?;
+        if answer["data"].as_array().is_none_or(|data| data.len() != 1) {
+            return Err(format!("no answer: {answer}").into());
+        }
+        held.push(stream);
+    }
+    println!("ready");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+/// A line of the spalloc door.
+fn line(stream: &mut TcpStream) -> Result<Vec<u8>, Box<dyn Error>> {
+    let (mut line, mut piece) = (Vec::new(), [0; 4096]);
+    while !line.ends_with(b"\n") {
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Err("the server closed a connection".into());
+        }
+        line.extend_from_slice(&piece[..count]);
+    }
+    Ok(line)
+}
+
+fn create(actor: &mut TcpStream) -> Result<u64, Box<dyn Error>> {
+    actor.write_all(
+        b"{\"command\": \"create_job\", \"kwargs\": {\"owner\": \"bench\", \"keepalive\": null}}\n",
+    )?;
+    let answer: serde_json::Value = serde_json::from_slice(&line(actor)?)?;
+    answer["return"].as_u64().ok_or_else(|| format!("no job: {answer}").into())
+}
+
+fn destroy(actor: &mut TcpStream, job: u64) -> Result<(), Box<dyn Error>> {
+    actor.write_all(format!("{{\"command\": \"destroy_job\", \"args\": [{job}]}}\n").as_bytes())?;
+    line(actor).map(drop)
+}
+
+/// One who acts and many who watch.
+pub fn watch(address: SocketAddr, count: usize, rounds: usize) -> Result<(), Box<dyn Error>> {
+    let mut actor = open(address)?;
+    let ear = epoll::create(CreateFlags::CLOEXEC)?;
+    let mut watchers = Vec::with_capacity(count);
+    for at in 0..count {
+        let mut stream = open(address)?;
+        stream.write_all(b"{\"command\": \"notify_job\"}\n")?;
+        line(&mut stream)?;
+        stream.set_nonblocking(true)?;
+        epoll::add(&ear, &stream, EventData::new_u64(at as u64), EventFlags::IN)?;
+        watchers.push(stream);
+    }
+    let (mut from_wish_us, mut from_answer_us) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let begun = Instant::now();
+        let job = create(&mut actor)?;
+        let answered_us = begun.elapsed().as_micros() as u64;
+        for heard_us in hear(&ear, &mut watchers, begun)? {
+            from_wish_us.push(heard_us);
+            from_answer_us.push(heard_us.saturating_sub(answered_us));
+        }
+        destroy(&mut actor, job)?;
+        drain(&ear, &mut watchers)?;
+    }
+    println!("{}", serde_json::json!({"wish_us": spread(from_wish_us), "answer_us": spread(from_answer_us)}));
+    Ok(())
+}
+
+/// Waits until every watcher has heard something, and says when each did first.
+fn hear(
+    ear: &impl std::os::fd::AsFd,
+    watchers: &mut [TcpStream],
+    begun: Instant,
+) -> Result<Vec<u64>, Box<dyn Error>> {
+    let mut heard_us = vec![None; watchers.len()];
+    let mut left = watchers.len();
+    while left > 0 {
+        for at in readable(ear, PATIENCE)? {
+            swallow(&mut watchers[at])?;
+            if heard_us[at].is_none() {
+                heard_us[at] = Some(begun.elapsed().as_micros() as u64);
+                left -= 1;
+            }
+        }
+    }
+    Ok(heard_us.into_iter().flatten().collect())
+}
+
+/// Takes what comes until nothing does for a while.
+fn drain(ear: &impl std::os::fd::AsFd, watchers: &mut [TcpStream]) -> Result<(), Box<dyn Error>> {
+    while !watchers.is_empty() {
+        let ready = readable(ear, Duration::from_millis(20))?;
+        if ready.is_empty() {
+            break;
+        }
+        ready.into_iter().try_for_each(|at| swallow(&mut watchers[at]))?;
+    }
+    Ok(())
+}
+
+fn swallow(stream: &mut TcpStream) -> Result<(), Box<dyn Error>> {
+    match stream.read(&mut [0; 4096])? {
+        0 => Err("the server closed a connection".into()),
+        _ => Ok(()),
+    }
+}
+
+fn readable(ear: &impl std::os::fd::AsFd, within: Duration) -> Result<Vec<usize>, Box<dyn Error>> {
+    let mut events = Vec::with_capacity(256);
+    let within =
+        rustix::event::Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+    epoll::wait(ear, rustix::buffer::spare_capacity(&mut events), Some(&within))?;
+    Ok(events.iter().map(|event| event.data.u64() as usize).collect())
+}
+
+fn spread(mut times_us: Vec<u64>) -> serde_json::Value {
+    times_us.sort_unstable();
+    let at = |part: usize| times_us.get(times_us.len().saturating_sub(1) * part / 1000).copied();
+    serde_json::json!({"p50": at(500), "p99": at(990), "max": at(1000), "count": times_us.len()})
+}
