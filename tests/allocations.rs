@@ -94,7 +94,7 @@ fn a_call_that_changes_nothing_asks_for_no_memory() {
     let messages = [
         ("get_version", json!([version])),
         ("job_keepalive", json!([alive])),
-        ("ten of both", Value::from([[version.clone(), alive.clone()]; 5].concat())),
+        ("ten of both", (0..5).flat_map(|_| [version.clone(), alive.clone()]).collect()),
     ];
     for (name, data) in messages {
         let allocations = Echo::of(&house, &session, &data).count();
