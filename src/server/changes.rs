@@ -45,6 +45,13 @@ impl Changes {
         inside.note([job], number);
     }
 
+    /// Everything may be shown otherwise.
+    pub fn note_all(&self) {
+        let mut inside = self.inside();
+        let number = self.number.fetch_add(1, Ordering::AcqRel) + 1;
+        inside.forget(number);
+    }
+
     /// Facts became visible, by which jobs or machines may be shown otherwise.
     pub fn note_facts(&self, facts: &[Fact]) {
         let concerns = facts.iter().map(|fact| Concern::of(&fact.event));
@@ -147,6 +154,8 @@ impl Concern {
             | Event::BoardsFreed { .. }
             | Event::BoardQuarantined { .. }
             | Event::BoardOffline { .. }
+            | Event::BoardOffers { .. }
+            | Event::BoardNamed { .. }
             | Event::BoardTested { .. }
             | Event::BoardReported { .. }
             | Event::BoardMarked { .. }

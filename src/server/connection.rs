@@ -10,13 +10,13 @@ use super::conversation::{Conversation, Form, Handled};
 use super::house::{House, Poke};
 use super::listener::DoorKind;
 use super::pipe::{Broken, LINGER_MS, OUT_BYTES_PAUSE, Pipe, READS_IN_A_ROW_MAX, with_buffer};
+use super::sockets::Socket;
 use super::turns::Turns;
 use crate::clock::Moment;
 use crate::error::{Code, Fault};
 use crate::wire::frame::Unframer;
-use async_io::Async;
 use std::future::Future;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -85,14 +85,14 @@ struct Deadline {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(house: Arc<House>, stream: Async<TcpStream>, peer: SocketAddr, number: u64) -> Connection {
+    pub fn new(house: Arc<House>, socket: Socket, peer: SocketAddr, number: u64) -> Connection {
         let bell = house.enter(number);
         let unframer = Unframer::new(house.frame_limits());
         let conversation = Conversation::new(house.clone(), peer, number, bell.clone(), Form::Frames);
         Connection {
             house,
             number,
-            pipe: Pipe::new(stream),
+            pipe: Pipe::new(socket),
             unframer,
             conversation,
             bell,

@@ -17,7 +17,7 @@ use crate::error::{Code, Fault};
 use crate::lab::command::{Caller, Command};
 use crate::lab::fact::{SessionEnd, SessionKey};
 use crate::service::plan::{Came, Watched};
-use crate::service::{self, Planned};
+use crate::service::{self, Plan, Planned};
 use crate::session::{Found, Session, SessionId};
 use crate::user::Role;
 use crate::wire::answer::Envelope;
@@ -35,10 +35,18 @@ use std::sync::Arc;
 thread_local! {
     /// Where the text of an answer is built before it is framed.
     static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where the plans of a message are put that is answered on the spot.
+    static PLANS: RefCell<Plans> = const { RefCell::new(Vec::new()) };
 }
 
 /// A text buffer that grew beyond this is given back.
 const TEXT_BYTES_KEPT: usize = 256 * 1024;
+
+/// Memory for more plans than this is given back.
+const PLANS_KEPT: usize = 256;
+
+/// What the calls of one message come to.
+type Plans = Vec<Result<Planned, Fault>>;
 
 /// An answer that takes time.
 pub type Later = Pin<Box<dyn Future<Output = Said> + Send>>;
@@ -378,12 +386,14 @@ impl Conversation {
         };
         let house = self.house.clone();
         let asker = quick::asker(&house, config, &session);
-        let plans: Vec<_> = calls.iter().map(|call| service::plan(&call.fname, &call.args, &asker)).collect();
+        let mut plans = PLANS.take();
+        plans.extend(calls.iter().map(|call| service::plan(call.fname, call.args, &asker)));
         let quick = |plan: &Result<Planned, Fault>| {
             plan.as_ref().map_or(true, |known| quick::is_quick(&house, known, waiting))
         };
         if plans.iter().all(quick) {
-            self.answer_now(&calls, plans, &asker, message, config, out);
+            self.answer_now(&calls, &mut plans, &asker, message, config, out);
+            keep_plans(plans);
             return Handled::Answered { has_id };
         }
         let entries = calls.iter().zip(plans).map(|(call, plan)| {
@@ -401,51 +411,58 @@ impl Conversation {
     /// Carries out calls that need no waiting, and answers them.
     fn answer_now(
         &mut self,
-        calls: &[call::Call<'_>],
-        plans: Vec<Result<Planned, Fault>>,
+        calls: &call::Calls<'_>,
+        plans: &mut [Result<Planned, Fault>],
         asker: &service::Asker<'_>,
         message: &Message<'_>,
         config: &Config,
         out: &mut Vec<u8>,
     ) {
         let bytes_max = config.limits.answer_bytes_max;
+        let envelope = Envelope { session: &message.session, name: &config.name, id: message.id };
+        if let [Ok(planned)] = &*plans
+            && let Some(list) = self.house.lists.answer(&self.house.counter, planned, asker)
+            && list.text().len() < bytes_max
+        {
+            return push_list(self.form, &envelope, planned.function.name, &list, out);
+        }
         framed(self.form, out, |text| {
-            let envelope = Envelope { session: &message.session, name: &config.name, id: message.id };
             envelope.begin_list(text);
-            for (call, plan) in calls.iter().zip(plans) {
+            // Plans are large: they stay where they are.
+            for (call, plan) in calls.iter().zip(plans.iter_mut()) {
                 let function = plan.as_ref().ok().map(|planned| planned.function);
-                // What could not be told any more is not worked out either.
                 let came = match plan {
+                    // What could not be told any more is not worked out either.
                     Ok(_) if text.len() > bytes_max => Err(quick::too_large()),
-                    plan => plan.and_then(|planned| self.do_now(planned, asker)),
+                    Ok(planned) => self.do_now(planned, asker),
+                    Err(fault) => Err(fault.clone()),
                 };
-                quick::push_entry(text, &call.fname, function, came, asker, bytes_max);
+                quick::push_entry(text, call.fname, function, came, asker, bytes_max);
             }
             envelope.end_list(text);
         });
     }
 
-    /// Carries out a plan that needs no waiting.
-    fn do_now(&mut self, planned: Planned, asker: &service::Asker<'_>) -> Came {
-        match planned.plan {
-            service::Plan::Watch(change) => {
-                self.watch(change.what, change.on).map(|()| service::Outcome::Nothing)
-            }
-            service::Plan::UseChannel(what) => self.tunnel.carry_out(what, asker),
-            service::Plan::Agent(what) => self.post.carry_out(what, asker),
-            _ => quick::carry_out(&self.house, planned, asker),
+    /// Carries out a plan that needs no waiting, and may take it away.
+    fn do_now(&mut self, planned: &mut Planned, asker: &service::Asker<'_>) -> Came {
+        if !is_own(&planned.plan) {
+            return quick::carry_out(&self.house, planned, asker);
+        }
+        match std::mem::replace(&mut planned.plan, Plan::Ready(Cow::Borrowed(b""))) {
+            Plan::Watch(change) => self.watch(change.what, change.on).map(|()| service::Outcome::Nothing),
+            Plan::UseChannel(what) => self.tunnel.carry_out(what, asker),
+            Plan::Agent(what) => self.post.carry_out(what, asker),
+            _ => Ok(service::Outcome::Nothing),
         }
     }
 
     /// Does what of a plan belongs to this connection alone, before the rest of it takes its time.
-    fn begin(&mut self, planned: Planned, asker: &service::Asker<'_>) -> Result<Begun, Fault> {
-        match planned.plan {
-            service::Plan::Watch(_) | service::Plan::UseChannel(_) | service::Plan::Agent(_) => {
-                let function = planned.function;
-                Ok(Begun::Done(function, self.do_now(planned, asker)))
-            }
-            _ => Ok(Begun::Planned(planned)),
+    fn begin(&mut self, mut planned: Planned, asker: &service::Asker<'_>) -> Result<Begun, Fault> {
+        if !is_own(&planned.plan) {
+            return Ok(Begun::Planned(planned));
         }
+        let function = planned.function;
+        Ok(Begun::Done(function, self.do_now(&mut planned, asker)))
     }
 
     fn watch(&mut self, what: Watched, on: bool) -> Result<(), Fault> {
@@ -479,6 +496,36 @@ impl Conversation {
 
     fn envelope<'a>(&self, session: &'a str, id: Option<&'a RawValue>, config: &'a Config) -> Envelope<'a> {
         Envelope { session, name: &config.name, id }
+    }
+}
+
+/// Whether a plan concerns one connection alone.
+fn is_own(plan: &Plan) -> bool {
+    matches!(plan, Plan::Watch(_) | Plan::UseChannel(_) | Plan::Agent(_))
+}
+
+/// Keeps the memory of plans that were carried out for the next message.
+fn keep_plans(mut plans: Plans) {
+    plans.clear();
+    if plans.capacity() <= PLANS_KEPT {
+        PLANS.set(plans);
+    }
+}
+
+/// Appends the answer to a single call whose result many have in common.
+fn push_list(form: Form, envelope: &Envelope<'_>, fname: &str, list: &wire::Packed, out: &mut Vec<u8>) {
+    let mut head = Vec::new();
+    envelope.begin_list(&mut head);
+    call::begin_data(&mut head, fname);
+    let mut tail = Vec::new();
+    call::end_data(&mut tail);
+    envelope.end_list(&mut tail);
+    match form {
+        Form::Frames => wire::encode_around(&head, list, &tail, out),
+        Form::Texts => {
+            [&head, list.text(), &tail].into_iter().for_each(|part| out.extend_from_slice(part));
+            out.push(TEXT_END);
+        }
     }
 }
 

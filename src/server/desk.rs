@@ -48,6 +48,13 @@ pub type News = rounds::News<oneshot::Sender<Answers>>;
 /// The asks of one message, and the caller who waits for what comes of them.
 pub type Visit = rounds::Visit<oneshot::Sender<Answers>>;
 
+/// The number of what lists show: while it is the same, so are they.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    version: u64,
+    noted: u64,
+}
+
 /// Where everyone else finds what the desk knows and leaves news for it.
 pub struct Counter {
     /// The lab as last kept.
@@ -64,6 +71,8 @@ pub struct Counter {
     hosts: Hosts,
     /// What lists of jobs and machines show, by when it changed.
     changes: Changes,
+    /// Grows when readers see signs of life.
+    noted: AtomicU64,
     /// What the journal did so far.
     counts: RwLock<Counts>,
     /// What is counted as it happens.
@@ -79,11 +88,23 @@ impl Counter {
         let (news, heard) = async_channel::unbounded();
         let (sessions, signs) = (Sessions::new(), Signs::default());
         let (lab, counts) = (RwLock::new(lab), RwLock::default());
-        let (hosts, changes) = (Hosts::default(), Changes::default());
+        let (hosts, changes, noted) = (Hosts::default(), Changes::default(), AtomicU64::new(0));
         let channels = Channels::default();
         let (tally, full_ms) = (Tally::new(), AtomicU64::new(0));
-        let counter =
-            Counter { lab, sessions, herald, signs, channels, hosts, changes, counts, tally, full_ms, news };
+        let counter = Counter {
+            lab,
+            sessions,
+            herald,
+            signs,
+            channels,
+            hosts,
+            changes,
+            noted,
+            counts,
+            tally,
+            full_ms,
+            news,
+        };
         counter.find_sessions(now);
         (counter, heard)
     }
@@ -108,6 +129,18 @@ impl Counter {
     /// The jobs that are shown otherwise since then; none when that is not known any more.
     pub fn changed_since(&self, number: u64) -> Option<Vec<JobId>> {
         self.changes.since(number)
+    }
+
+    /// The number of all that lists show now, signs of life included.
+    pub fn number(&self) -> Number {
+        Number { version: self.version(), noted: self.noted.load(Ordering::Acquire) }
+    }
+
+    /// Asks the lab as last kept, and tells the number of what was seen.
+    pub fn see_noted<T>(&self, look: impl FnOnce(&Lab) -> T) -> (Number, T) {
+        let lab = self.lab.read().unwrap_or_else(PoisonError::into_inner);
+        // Both grow while nobody can look.
+        (self.number(), look(&lab))
     }
 
     /// A job was mentioned from a host. One that is over, or not known yet, has none.
@@ -207,7 +240,9 @@ impl Counter {
     pub fn hear<T>(&self, now: Moment, news: Vec<rounds::News<T>>) -> Heard<T> {
         let signs = self.signs.take();
         if !signs.is_empty() {
-            self.lab.write().unwrap_or_else(PoisonError::into_inner).note(&signs);
+            let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
+            shown.note(&signs);
+            self.noted.fetch_add(1, Ordering::AcqRel);
         }
         self.hear_options(&news);
         Heard { signs, news, expired: self.expired(now) }
@@ -224,6 +259,7 @@ impl Counter {
             if let rounds::News::Options(options) = item {
                 let mut shown = self.lab.write().unwrap_or_else(PoisonError::into_inner);
                 shown.set_options(options.clone());
+                self.changes.note_all();
             }
         }
     }

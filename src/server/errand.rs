@@ -122,7 +122,7 @@ impl Errand {
             let came = match left {
                 Left::Came(came) => Either::Left(came),
                 Left::Asked(count) => Either::Left(last_of(answers.by_ref().take(count))),
-                Left::After(planned) => Either::Left(quick::carry_out(&house, planned, &asker)),
+                Left::After(mut planned) => Either::Left(quick::carry_out(&house, &mut planned, &asker)),
                 Left::Slow(plan) => Either::Right(plan),
             };
             finish(&house, came, &asker, &waits, &tunnel)
@@ -184,7 +184,7 @@ async fn prepare(
         | Plan::ConsultAll { .. }
         | Plan::OpenChannel { .. }
         | Plan::ReloadConfig) => Left::Slow(slow),
-        _ => Left::Came(quick::carry_out(house, Planned { mentions: None, ..planned }, asker)),
+        _ => Left::Came(quick::carry_out(house, &mut Planned { mentions: None, ..planned }, asker)),
     }
 }
 

@@ -7,7 +7,9 @@ use super::desk::Counter;
 use super::hardware::Hardware;
 use super::hasher::Hasher;
 use super::listener::DoorKind;
-use super::spalloc_door::Lists;
+use super::lists::Lists;
+use super::sockets::Sockets;
+use super::spalloc_door::Lists as SpallocLists;
 use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
@@ -55,6 +57,8 @@ pub struct House {
     pub counter: Arc<Counter>,
     /// The boards.
     pub hardware: Arc<Hardware>,
+    /// The sockets of all connections that are served here.
+    pub sockets: Sockets,
     /// Who checks passwords.
     pub hasher: Hasher,
     /// Where forgotten pasts are looked up, if the journal can tell them.
@@ -80,8 +84,10 @@ pub struct House {
     listen: OnceLock<BTreeMap<&'static str, String>>,
     end: Mutex<Option<End>>,
     closing: (Sender<()>, Receiver<()>),
-    /// Lists that many ask for at the spalloc door.
+    /// Lists that many ask for.
     pub lists: Lists,
+    /// The same at the spalloc door.
+    pub spalloc_lists: SpallocLists,
     /// Rung whenever a connection leaves.
     pub emptied: Bell,
 }
@@ -111,6 +117,8 @@ pub struct Parts {
     pub counter: Arc<Counter>,
     /// The boards.
     pub hardware: Arc<Hardware>,
+    /// The sockets of all connections that are served here.
+    pub sockets: Sockets,
     /// Who checks passwords.
     pub hasher: Hasher,
     /// Where forgotten pasts are looked up.
@@ -133,6 +141,7 @@ impl House {
             clock: parts.clock,
             counter: parts.counter,
             hardware: parts.hardware,
+            sockets: parts.sockets,
             hasher: parts.hasher,
             archive: parts.archive,
             lockout: Mutex::new(Lockout::new(lockout::Limits::DEFAULT)),
@@ -150,6 +159,7 @@ impl House {
             end: Mutex::new(None),
             closing: async_channel::bounded(1),
             lists: Lists::default(),
+            spalloc_lists: SpallocLists::default(),
             emptied: Bell::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::house::House;
+use super::sockets::Socket;
 use super::spalloc_door::SpallocConnection;
 use crate::error::Fault;
 use crate::http::Visitor;
@@ -67,7 +68,7 @@ impl Door {
 pub async fn listen(house: Arc<House>, door: Door, listener: Async<TcpListener>) {
     let mut closing = pin!(house.closing());
     while let Some(accepted) = house.unless_ending(|| listener.get_ref().accept()) {
-        match accepted.and_then(|(stream, peer)| Ok((Async::new(stream)?, peer))) {
+        match accepted.and_then(|(stream, peer)| stream.set_nonblocking(true).map(|()| (stream, peer))) {
             Ok((stream, peer)) => take_in(&house, &door, stream, peer).await,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 // An error of the system's is found again by accepting.
@@ -82,7 +83,7 @@ pub async fn listen(house: Arc<House>, door: Door, listener: Async<TcpListener>)
     }
 }
 
-async fn take_in(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr) {
+async fn take_in(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketAddr) {
     if let Door::Spalloc = door
         && !house.config().spalloc.allow.iter().any(|network| network.has(peer.ip()))
     {
@@ -98,21 +99,38 @@ async fn take_in(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer
     }
 }
 
-async fn serve(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr, number: u64) {
+async fn serve(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketAddr, number: u64) {
     match door {
-        Door::Native => drop(task::spawn(Connection::new(house.clone(), stream, peer, number).run())),
+        Door::Native => {
+            let Some(socket) = watch(house, DoorKind::Native, stream, peer, number) else { return };
+            task::spawn(Connection::new(house.clone(), socket, peer, number).run());
+        }
         Door::Spalloc => {
-            drop(task::spawn(SpallocConnection::new(house.clone(), stream, peer, number).run()));
+            let Some(socket) = watch(house, DoorKind::Spalloc, stream, peer, number) else { return };
+            task::spawn(SpallocConnection::new(house.clone(), socket, peer, number).run());
         }
         Door::Web(entrance) => show_in(house, entrance, stream, peer, None).await,
     }
 }
 
-async fn refuse(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr, fault: Fault) {
+/// Watches the socket of somebody who was counted in; who cannot be watched is hung up on and counted out.
+fn watch(house: &House, door: DoorKind, stream: TcpStream, peer: SocketAddr, number: u64) -> Option<Socket> {
+    let watched = house.sockets.watch(stream);
+    watched
+        .inspect_err(|error| {
+            tracing::warn!(%peer, %error, "a connection could not be watched");
+            house.leave(door, number, peer.ip());
+        })
+        .ok()
+}
+
+async fn refuse(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketAddr, fault: Fault) {
     match door {
         Door::Native => {
-            let connection = Connection::new(house.clone(), stream, peer, house.number());
-            drop(task::spawn(async move { connection.refuse(&fault).await }));
+            let number = house.number();
+            let Some(socket) = watch(house, DoorKind::Native, stream, peer, number) else { return };
+            let connection = Connection::new(house.clone(), socket, peer, number);
+            task::spawn(async move { connection.refuse(&fault).await });
         }
         // Its protocol has no words for it.
         Door::Spalloc => house.leave(DoorKind::Spalloc, house.number(), peer.ip()),
@@ -124,15 +142,13 @@ async fn refuse(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer:
 async fn show_in(
     house: &Arc<House>,
     entrance: &Sender<Visitor>,
-    stream: Async<TcpStream>,
+    stream: TcpStream,
     peer: SocketAddr,
     refused: Option<Fault>,
 ) {
     let pass = Box::new(Counted { house: house.clone(), peer });
-    if let Ok(stream) = stream.into_inner() {
-        // A door that has closed takes nobody in; the pass counts the visitor out again.
-        let _ = entrance.send(Visitor { stream, peer, refused, pass }).await;
-    }
+    // A door that has closed takes nobody in; the pass counts the visitor out again.
+    let _ = entrance.send(Visitor { stream, peer, refused, pass }).await;
 }
 
 /// A connection of the web door that was counted in, until dropped.

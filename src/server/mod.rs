@@ -2,15 +2,16 @@
 //!
 //! # The life of a call
 //!
-//! 1. `listener::listen` accepts a socket; `connection::Connection` greets and reads into a buffer that all
-//!    connections of its thread share.
+//! 1. `listener::listen` accepts a socket, which `sockets` watches; `connection::Connection` greets and reads into a buffer
+//!    that all connections of its thread share.
 //! 2. `wire::frame::Unframer::feed` inflates as bytes come and hands over one frame when the gzip stream has
 //!    ended and `<EOF>` follows.
 //! 3. `conversation::Conversation::handle` decodes the envelope (`wire::envelope`), finds the session in the
 //!    table of `session`, and reads the list of calls (`wire::call`).
 //! 4. `service::plan` turns each call into a plan: something known at once, an ask of the lab, or something
 //!    that takes time outside.
-//! 5. A message that only reads is answered from the lab as last kept (`desk::Counter::see`), on the spot.
+//! 5. A message that only reads is answered from the lab as last kept (`desk::Counter::see`), on the spot; lists that many
+//!    ask for are written and deflated once (`lists`).
 //! 6. Any other goes to the desk as one visit (`desk::Counter::visit`) and the connection goes on.
 //! 7. `desk::Desk` takes all news that is ready to `rounds::Rounds::round`: `Lab::decide` makes facts of wishes,
 //!    `Lab::apply` makes them true, `Lab::settle` adds what follows (grants, lapses), `Lab::react` lists what is to be
@@ -65,6 +66,7 @@ mod ear;
 mod errand;
 mod hardware;
 mod listener;
+mod lists;
 mod local_access;
 mod login;
 mod pipe;
@@ -72,6 +74,7 @@ mod post;
 mod quick;
 mod reload;
 mod signs;
+mod sockets;
 mod spalloc_door;
 mod supervisor;
 mod tally;
@@ -103,6 +106,7 @@ use hasher::Hasher;
 use herald::Herald;
 use house::{House, Parts, Poke};
 use listener::{Door, DoorKind};
+use sockets::Sockets;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -341,7 +345,8 @@ fn build(setup: Setup) -> Result<(Arc<House>, Desk, Vec<Effect>), ServerError> {
     let archive = journal.history().map(|history| Archive::open(history, config.limits.history_waiting_max));
     let archive = archive.transpose().map_err(failed)?;
     let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
-    let parts = Parts { clock, counter, hardware, hasher, archive, config, source, log, supervisor };
+    let sockets = Sockets::open().map_err(failed)?;
+    let parts = Parts { clock, counter, hardware, sockets, hasher, archive, config, source, log, supervisor };
     Ok((Arc::new(House::new(parts)), desk, resumed))
 }
 

@@ -1,11 +1,11 @@
 //! The socket of a connection, whatever its door speaks: one read at a time into a shared buffer, and all there is to say
 //! in one write, kept up to a limit while the peer does not take it.
 
-use async_io::Async;
+use super::sockets::Socket;
 use rustix::net::sockopt::{set_tcp_nodelay, set_tcp_quickack};
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll, ready};
 
 use crate::error::Code;
@@ -31,7 +31,7 @@ thread_local! {
 
 /// See above.
 pub struct Pipe {
-    stream: Async<TcpStream>,
+    socket: Socket,
     /// What is to be said; part of it may be sent.
     pub out: Vec<u8>,
     sent: usize,
@@ -47,10 +47,10 @@ pub struct Broken;
 
 impl Pipe {
     /// The pipe of a socket that was just accepted.
-    pub fn new(stream: Async<TcpStream>) -> Pipe {
+    pub fn new(socket: Socket) -> Pipe {
         // A socket without it only answers later.
-        let _ = set_tcp_nodelay(&stream, true);
-        Pipe { stream, out: Vec::new(), sent: 0, drained: true, blocked: false }
+        let _ = set_tcp_nodelay(socket.stream(), true);
+        Pipe { socket, out: Vec::new(), sent: 0, drained: true, blocked: false }
     }
 
     /// How many bytes wait for the peer.
@@ -65,17 +65,17 @@ impl Pipe {
 
     /// Acknowledges at once what was read last: a peer that sends in two pieces may wait for it in between.
     pub fn acknowledge(&self) {
-        let _ = set_tcp_quickack(&self.stream, true);
+        let _ = set_tcp_quickack(self.socket.stream(), true);
     }
 
     /// Says that nothing more will come; false when even that is too late.
     pub fn hang_up(&self) -> bool {
-        self.stream.get_ref().shutdown(Shutdown::Write).is_ok()
+        self.socket.stream().shutdown(Shutdown::Write).is_ok()
     }
 
     /// Ends it both ways.
     pub fn cut(&self) {
-        let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+        let _ = self.socket.stream().shutdown(Shutdown::Both);
     }
 
     /// Sends what there is to send; registers for more room when there is none. What is not taken is kept up to a limit.
@@ -87,12 +87,12 @@ impl Pipe {
     ) -> Result<(), Broken> {
         self.blocked = false;
         while self.sent < self.out.len() {
-            match self.stream.get_ref().write(self.out.get(self.sent..).unwrap_or_default()) {
+            match self.socket.stream().write(self.out.get(self.sent..).unwrap_or_default()) {
                 Ok(0) => return Err(Broken),
                 Ok(bytes) => self.sent += bytes,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.stream.poll_writable(cx).is_pending() {
+                    if self.socket.poll_writable(cx).is_pending() {
                         self.blocked = true;
                         return self.keep_unsent(peer, kept_max());
                     }
@@ -119,18 +119,19 @@ impl Pipe {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Broken>> {
         loop {
             if self.drained {
-                if ready!(self.stream.poll_readable(cx)).is_err() {
-                    return Poll::Ready(Err(Broken));
-                }
+                ready!(self.socket.poll_readable(cx));
                 self.drained = false;
             }
-            match self.stream.get_ref().read(buffer) {
+            match self.socket.stream().read(buffer) {
                 Ok(bytes) => {
                     self.drained = bytes > 0 && bytes < buffer.len();
                     return Poll::Ready(Ok(bytes));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.socket.clear_ended();
+                    self.drained = true;
+                }
                 Err(_) => return Poll::Ready(Err(Broken)),
             }
         }

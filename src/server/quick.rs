@@ -59,19 +59,19 @@ pub fn is_quick(house: &House, planned: &Planned, waiting: bool) -> bool {
     }
 }
 
-/// Carries out a plan that is quick, but for what belongs to a connection.
-pub fn carry_out(house: &House, planned: Planned, asker: &Asker<'_>) -> Came {
+/// Carries out a plan that is quick, but for what belongs to a connection. What is ready is taken out of it.
+pub fn carry_out(house: &House, planned: &mut Planned, asker: &Asker<'_>) -> Came {
     if let Some(job) = planned.mentions {
         mention(house, job, asker);
     }
-    match planned.plan {
-        Plan::Ready(result) => Ok(Outcome::Ready(result)),
-        Plan::Ask(Ask::Query(query)) => see(house, &query).map(Outcome::Reply),
-        Plan::Past(job) => past(house, job),
+    match &mut planned.plan {
+        Plan::Ready(result) => Ok(Outcome::Ready(std::mem::take(result))),
+        Plan::Ask(Ask::Query(query)) => see(house, query).map(Outcome::Reply),
+        Plan::Past(job) => past(house, *job),
         Plan::Workers { machine } => post::workers(house, machine.as_ref()),
-        Plan::Mention(job) => keep_alive(house, job, asker),
+        Plan::Mention(job) => keep_alive(house, *job, asker),
         Plan::Sessions { user } => Ok(Outcome::Sessions(sessions(house, user.as_ref()))),
-        Plan::LogLevel(level) => log_level(house, level),
+        Plan::LogLevel(level) => log_level(house, *level),
         _ => Ok(Outcome::Nothing),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The whole list is checked for its form before anything runs, so that a message is taken or refused as one. What the
 //! arguments mean is the called function's business: they stay text. A list costs one reading and a few borrowed words
-//! per call; nothing is copied out of the message.
+//! per call, in memory that is used again; nothing is copied out of the message.
 //!
 //! Deliberately not here: which functions there are, and the list around the entries (`answer`).
 
@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
 /// A call may have so many arguments.
@@ -19,27 +20,105 @@ pub const ARGUMENTS_MAX: usize = 64;
 /// A function's name may have so many bytes.
 pub const FNAME_BYTES_MAX: usize = 256;
 
-/// A call usually has more bytes than this: room is made for a list of such calls.
-const LIKELY_CALL_BYTES: usize = 32;
+/// A thread keeps the memory of so many lists that are not in use.
+const POOLED_MAX: usize = 4;
+/// Lists with room for more calls or arguments than this are not kept.
+const POOLED_ENTRIES_MAX: usize = 4096;
+
+/// An argument: its name, and its value as text.
+pub type Argument<'a> = (Cow<'a, str>, &'a RawValue);
 
 /// One call.
-#[derive(Default)]
-pub struct Call<'a> {
+#[derive(Clone, Copy)]
+pub struct Call<'c, 'a> {
     /// The function's name.
-    pub fname: Cow<'a, str>,
+    pub fname: &'c Cow<'a, str>,
     /// The arguments by name, each name once, in the order in which the names first came.
-    pub args: Vec<(Cow<'a, str>, &'a RawValue)>,
+    pub args: &'c [Argument<'a>],
 }
 
-impl<'a> Call<'a> {
+impl<'a> Call<'_, 'a> {
     /// The argument of this name.
     pub fn argument(&self, name: &str) -> Option<&'a RawValue> {
         self.args.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 }
 
+/// A list of calls, in memory on loan from the thread's pool; it goes back when this is dropped.
+#[derive(Default)]
+pub struct Calls<'a> {
+    /// Each function's name, and where the arguments of its call end.
+    heads: Vec<(Cow<'a, str>, usize)>,
+    /// The arguments of all calls, call after call.
+    args: Vec<Argument<'a>>,
+}
+
+thread_local! {
+    static LISTS: RefCell<Vec<Calls<'static>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<'a> Calls<'a> {
+    fn lend() -> Calls<'a> {
+        LISTS.try_with(|pool| pool.borrow_mut().pop()).ok().flatten().unwrap_or_default().emptied()
+    }
+
+    /// The same memory, for calls out of another message.
+    fn emptied<'b>(&mut self) -> Calls<'b> {
+        Calls { heads: emptied(&mut self.heads), args: emptied(&mut self.args) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// The call at this place, which begins at 0.
+    pub fn at(&self, at: usize) -> Option<Call<'_, 'a>> {
+        let (fname, end) = self.heads.get(at)?;
+        let start = at.checked_sub(1).and_then(|before| self.heads.get(before)).map_or(0, |(_, end)| *end);
+        Some(Call { fname, args: self.args.get(start..*end)? })
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Call<'_, 'a>> {
+        (0..self.len()).filter_map(|at| self.at(at))
+    }
+}
+
+impl fmt::Debug for Calls<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// An empty list in the memory of another: the standard library collects where it takes from, if the sizes are the same.
+fn emptied<A, B>(list: &mut Vec<A>) -> Vec<B> {
+    list.clear();
+    std::mem::take(list).into_iter().filter_map(|_| None).collect()
+}
+
+impl Drop for Calls<'_> {
+    fn drop(&mut self) {
+        let room = self.heads.capacity().max(self.args.capacity());
+        if room == 0 || room > POOLED_ENTRIES_MAX {
+            return;
+        }
+        let _ = LISTS.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOLED_MAX {
+                pool.push(self.emptied());
+            }
+        });
+    }
+}
+
 /// Shows the arguments' names only: a value may be a password.
-impl fmt::Debug for Call<'_> {
+impl fmt::Debug for Call<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.args.iter().map(|(name, _)| name);
         f.debug_struct("Call").field("fname", &self.fname).field("args", &names.collect::<Vec<_>>()).finish()
@@ -47,12 +126,11 @@ impl fmt::Debug for Call<'_> {
 }
 
 /// Reads the list of calls; a malformed entry is named by its place, which begins at 0.
-pub fn parse(list: &RawValue, calls_max: usize) -> Result<Vec<Call<'_>>, Fault> {
+pub fn parse(list: &RawValue, calls_max: usize) -> Result<Calls<'_>, Fault> {
     if !list.get().starts_with('[') {
         return Err(invalid("data is not a list of calls".to_string()));
     }
-    let likely = calls_max.min(list.get().len() / LIKELY_CALL_BYTES);
-    let mut reading = Reading { calls: Vec::with_capacity(likely), calls_max, fault: None };
+    let mut reading = Reading { calls: Calls::lend(), calls_max, fault: None };
     let mut deserializer = serde_json::Deserializer::from_str(list.get());
     match deserializer.deserialize_seq(&mut reading) {
         Ok(()) => Ok(reading.calls),
@@ -70,7 +148,7 @@ fn invalid(msg: String) -> Fault {
 /// The list as far as it has been read, and what is wrong with it.
 struct Reading<'a> {
     /// The calls so far.
-    calls: Vec<Call<'a>>,
+    calls: Calls<'a>,
     /// How many there may be.
     calls_max: usize,
     /// What ended the reading.
@@ -85,87 +163,77 @@ impl<'de> Visitor<'de> for &mut Reading<'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(call) =
-            list.next_element_seed(Entry { at: self.calls.len(), fault: &mut self.fault })?
-        {
-            if self.calls.len() == self.calls_max {
-                let msg = format!("the message has more than {} calls", self.calls_max);
-                self.fault = Some(Fault::new(Code::TOO_MANY_CALLS, msg));
-                return Err(A::Error::custom("too many"));
-            }
-            self.calls.push(call);
-        }
+        while list.next_element_seed(Entry(self))?.is_some() {}
         Ok(())
     }
 }
 
-/// One entry of the list and its place in it.
-struct Entry<'f> {
-    /// Its place, the first being 0.
-    at: usize,
-    /// Where to put what is wrong with it.
-    fault: &'f mut Option<Fault>,
-}
+/// The next entry of the list.
+struct Entry<'r, 'a>(&'r mut Reading<'a>);
 
-impl<'de> DeserializeSeed<'de> for Entry<'_> {
-    type Value = Call<'de>;
+impl<'de> DeserializeSeed<'de> for Entry<'_, 'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Call<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Entry<'_> {
-    type Value = Call<'de>;
+impl<'de> Visitor<'de> for Entry<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with fname")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Call<'de>, A::Error> {
-        let mut call = Call::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (at, start) = (self.0.calls.len(), self.0.calls.args.len());
         let mut fname = None;
         while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             let value: &'de RawValue = map.next_value()?;
             if key == "fname" {
                 fname = Some(value);
-            } else if !set_argument(&mut call.args, key, value) {
-                let msg = format!("data[{}] has more than {ARGUMENTS_MAX} arguments", self.at);
-                return Err(self.refuse(msg));
+            } else if !set_argument(&mut self.0.calls.args, start, key, value) {
+                return Err(self.refuse(format!("data[{at}] has more than {ARGUMENTS_MAX} arguments")));
             }
         }
         let Some(fname) = fname else {
-            let msg = format!("data[{}] has no key \"fname\"", self.at);
+            return Err(self.refuse(format!("data[{at}] has no key \"fname\"")));
+        };
+        let Some(fname) = json::text(fname).filter(|name| name.len() <= FNAME_BYTES_MAX) else {
+            let msg = format!("data[{at}].fname is not a string of at most {FNAME_BYTES_MAX} bytes");
             return Err(self.refuse(msg));
         };
-        match json::text(fname).filter(|name| name.len() <= FNAME_BYTES_MAX) {
-            Some(name) => call.fname = name,
-            None => {
-                let msg =
-                    format!("data[{}].fname is not a string of at most {FNAME_BYTES_MAX} bytes", self.at);
-                return Err(self.refuse(msg));
-            }
+        if at == self.0.calls_max {
+            let msg = format!("the message has more than {at} calls");
+            self.0.fault = Some(Fault::new(Code::TOO_MANY_CALLS, msg));
+            return Err(A::Error::custom("too many"));
         }
-        Ok(call)
+        let end = self.0.calls.args.len();
+        self.0.calls.heads.push((fname, end));
+        Ok(())
     }
 }
 
-impl Entry<'_> {
+impl Entry<'_, '_> {
     /// Keeps the sentence and gives the error that ends the reading.
     fn refuse<E: Error>(self, msg: String) -> E {
-        *self.fault = Some(invalid(msg));
+        self.0.fault = Some(invalid(msg));
         E::custom("malformed")
     }
 }
 
-/// Sets an argument, over an earlier one of the same name; false when there are too many.
+/// Sets an argument of the call whose arguments start there, over an earlier one of the same name; false when there are
+/// too many.
 fn set_argument<'a>(
-    args: &mut Vec<(Cow<'a, str>, &'a RawValue)>,
+    args: &mut Vec<Argument<'a>>,
+    start: usize,
     name: Cow<'a, str>,
     value: &'a RawValue,
 ) -> bool {
-    let full = args.len() == ARGUMENTS_MAX;
-    match args.iter_mut().find(|(known, _)| *known == name) {
+    let own = args.get_mut(start..).unwrap_or_default();
+    let full = own.len() == ARGUMENTS_MAX;
+    match own.iter_mut().find(|(known, _)| *known == name) {
         Some((_, earlier)) => *earlier = value,
         None if full => return false,
         None => args.push((name, value)),

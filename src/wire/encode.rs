@@ -59,15 +59,7 @@ fn append_stored(json: &[u8], out: &mut Vec<u8>) {
 /// Appends header, stored blocks and trailer for a text and so many spaces after it.
 fn append_member(json: &[u8], spaces: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&HEADER);
-    let mut rest = json;
-    loop {
-        let (block, after) = rest.split_at(block_bytes(rest));
-        append_block(block, after.is_empty() && spaces == 0, out);
-        rest = after;
-        if rest.is_empty() {
-            break;
-        }
-    }
+    append_blocks(json, spaces == 0, out);
     let mut crc = crc32fast::Hasher::new();
     crc.update(json);
     for left in (0..spaces).rev() {
@@ -75,6 +67,19 @@ fn append_member(json: &[u8], spaces: usize, out: &mut Vec<u8>) {
         crc.update(b" ");
     }
     append_trailer(crc.finalize(), json.len() + spaces, out);
+}
+
+/// Appends a text as stored blocks, the last of which may be the member's last.
+fn append_blocks(text: &[u8], last: bool, out: &mut Vec<u8>) {
+    let mut rest = text;
+    loop {
+        let (block, after) = rest.split_at(block_bytes(rest));
+        append_block(block, after.is_empty() && last, out);
+        rest = after;
+        if rest.is_empty() {
+            return;
+        }
+    }
 }
 
 /// How much of the text goes into the next block: up to the middle of the next marker in it.
@@ -104,7 +109,8 @@ fn append_trailer(crc: u32, bytes: usize, out: &mut Vec<u8>) {
 fn append_deflated(json: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     out.extend_from_slice(&HEADER);
-    let deflated = DEFLATE.try_with(|deflate| append_deflate_data(json, &mut deflate.borrow_mut(), out));
+    let deflated = DEFLATE
+        .try_with(|deflate| append_deflate(json, FlushCompress::Finish, &mut deflate.borrow_mut(), out));
     append_trailer(crc32fast::hash(json), json.len(), out);
     let sound = deflated == Ok(true) && !holds_marker(&out[start..]);
     if !sound {
@@ -113,20 +119,79 @@ fn append_deflated(json: &[u8], out: &mut Vec<u8>) -> bool {
     sound
 }
 
-/// Appends the deflate data alone; false when the compressor failed.
-fn append_deflate_data(json: &[u8], deflate: &mut Compress, out: &mut Vec<u8>) -> bool {
+/// Appends the deflate data alone, up to a flush of this kind; false when the compressor failed.
+fn append_deflate(text: &[u8], flush: FlushCompress, deflate: &mut Compress, out: &mut Vec<u8>) -> bool {
     deflate.reset();
     let start = out.len();
     loop {
         let (read, written) = (deflate.total_in() as usize, deflate.total_out() as usize);
-        out.resize(start + written + DEFLATE_STEP_BYTES.max(json.len() / 4), 0);
+        out.resize(start + written + DEFLATE_STEP_BYTES.max(text.len() / 4), 0);
         // Into an initialised slice: `compress_vec` would clear all spare capacity at each call.
-        match deflate.compress(&json[read..], &mut out[start + written..], FlushCompress::Finish) {
+        let room = out.len() - start;
+        match deflate.compress(&text[read..], &mut out[start + written..], flush) {
             Ok(Status::StreamEnd) => break,
+            // A flush is complete when there is room left behind it.
+            Ok(_) if matches!(flush, FlushCompress::Sync) && (deflate.total_out() as usize) < room => break,
             Ok(_) => {}
             Err(_) => return false,
         }
     }
     out.truncate(start + deflate.total_out() as usize);
     true
+}
+
+/// A text that many frames have in them, deflated once.
+pub struct Packed {
+    text: Vec<u8>,
+    /// The text as blocks none of which is a member's last; none for one that is stored.
+    blocks: Option<Vec<u8>>,
+    crc: crc32fast::Hasher,
+}
+
+impl Packed {
+    /// Packs a text.
+    pub fn new(text: Vec<u8>) -> Packed {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&text);
+        Packed { blocks: deflated_blocks(&text), text, crc }
+    }
+
+    /// The text itself.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// A text as blocks that end at a byte and refer to nothing before them; none when it is not worth it, or fails.
+fn deflated_blocks(text: &[u8]) -> Option<Vec<u8>> {
+    if text.len() < STORED_BYTES_MAX {
+        return None;
+    }
+    let mut blocks = Vec::new();
+    let packed = DEFLATE.try_with(|deflate| {
+        append_deflate(text, FlushCompress::Sync, &mut deflate.borrow_mut(), &mut blocks)
+    });
+    (packed == Ok(true)).then_some(blocks)
+}
+
+/// Appends one frame that holds a packed text between two others: the same text for its reader as that of `encode`.
+pub fn encode_around(head: &[u8], packed: &Packed, tail: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    if let Some(blocks) = &packed.blocks {
+        out.extend_from_slice(&HEADER);
+        append_blocks(head, false, out);
+        out.extend_from_slice(blocks);
+        append_blocks(tail, true, out);
+        let (mut crc, mut after) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
+        crc.update(head);
+        after.update(tail);
+        crc.combine(&packed.crc);
+        crc.combine(&after);
+        append_trailer(crc.finalize(), head.len() + packed.text.len() + tail.len(), out);
+        if !holds_marker(out.get(start..).unwrap_or_default()) {
+            return out.extend_from_slice(MARKER);
+        }
+        out.truncate(start);
+    }
+    encode(&[head, &packed.text, tail].concat(), out);
 }

@@ -23,8 +23,8 @@ pub mod marker;
 mod tests;
 
 pub use answer::Envelope;
-pub use call::Call;
-pub use encode::encode;
+pub use call::{Call, Calls};
+pub use encode::{Packed, encode, encode_around};
 pub use envelope::{Command, Data, Message};
 pub use frame::{FrameLimits, Unframer};
 pub use frame_error::FrameError;

@@ -169,6 +169,38 @@ fn a_report_has_its_keys_and_a_text() {
 }
 
 #[test]
+fn the_framing_alone_can_be_measured_too() {
+    let house = House::open();
+    let told = report(house.address, "-n 100 -c 2 -b 3 --calibrate=framing", 0);
+    assert_eq!(told["canned"]["labour"], "framing");
+    assert!(told["canned"]["operations_per_second"].as_f64().unwrap() > 0.0, "{told}");
+}
+
+#[test]
+fn the_spalloc_door_is_loaded_in_its_own_tongue() {
+    let lab = LAB.replace("[native]", "[spalloc]\nlisten = \"127.0.0.1:0\"\n[native]");
+    let house = House::with(&lab);
+    let door = house.spalloc.unwrap();
+    for (mix, messages) in [
+        ("version", &["get_version"][..]),
+        ("jobs", &["list_jobs"]),
+        ("pairs", &["create_job", "destroy_job"]),
+    ] {
+        let told = report(house.address, &format!("--spalloc {door} --mix {mix} -n 30 -c 3 -d 2"), 0);
+        assert_eq!(counts(&told), [30, 30, 0, 0], "{told}");
+        let names: Vec<_> =
+            told["messages"].as_array().unwrap().iter().map(|message| message["name"].clone()).collect();
+        assert_eq!(names, messages, "{told}");
+    }
+    let mut socket = Socket::guest(house.address);
+    assert_eq!(socket.call(json!({"fname": "list_jobs"})), Ok(json!([])));
+    for refused in ["--mix login", "-b 2"] {
+        let ran = bench(house.address, &format!("--spalloc {door} {refused} -n 1"));
+        assert_eq!(ran.status, 2, "{ran:?}");
+    }
+}
+
+#[test]
 fn what_the_server_refuses_is_counted_by_its_code() {
     let house = House::with(&LAB.replace("guests = \"user\"", "guests = \"guest\""));
     let ran = bench(house.address, "--mix pairs -n 20 -c 2 -b 4");

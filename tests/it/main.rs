@@ -17,6 +17,7 @@ mod house;
 mod icefarm;
 mod journal_cli;
 mod life;
+mod lists;
 mod program;
 mod reservations;
 mod restart;

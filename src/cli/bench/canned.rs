@@ -1,16 +1,20 @@
 //! A server that does nothing but send answers made beforehand: what the load generator reaches against it is the
-//! ceiling of what it can measure.
+//! ceiling of what it can measure. Or one that does the framing besides and nothing behind it: the ceiling of any
+//! server of this protocol on one core.
 //!
-//! One thread, one epoll loop. It searches for markers and never inflates: our own encoder sends none inside a frame, and
-//! stores short texts, so that a handshake is told by its empty session.
+//! One thread, one epoll loop. Who only copies searches for markers and never inflates: our own encoder sends none inside a
+//! frame, and stores short texts, so that a handshake is told by its empty session. Who does the framing follows, inflates and
+//! checks each frame as the server does, looks for the same in its text, and encodes each answer anew.
 
 use crate::service::about::{CORE_VERSION, DATA_VERSION};
 use crate::wire::handshake::{ACCEPTED, CAPABILITIES, Greeting, PROTOCOL, Versions};
-use crate::wire::{self, Envelope, MARKER, call};
+use crate::wire::{self, Envelope, FrameLimits, MARKER, Unframer, call};
+use clap::ValueEnum;
 use memchr::memmem;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -32,6 +36,16 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 /// The listener's place among the sockets.
 const LISTENER: u64 = u64::MAX;
 
+/// What is done for each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Labour {
+    /// Nothing: frames are sent that were made beforehand
+    Canned,
+    /// The framing: each message is inflated, each answer encoded
+    Framing,
+}
+
 /// The server; it ends when dropped.
 pub struct Canned {
     address: SocketAddr,
@@ -40,12 +54,12 @@ pub struct Canned {
 }
 
 impl Canned {
-    /// Answers lists of so many calls of `get_version` on a port of its own, on this host alone.
-    pub fn open(calls: usize) -> io::Result<Canned> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// Answers lists of so many calls of `get_version`.
+    pub fn open(address: &str, calls: usize, labour: Labour) -> io::Result<Canned> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let (address, end) = (listener.local_addr()?, Arc::new(AtomicBool::new(false)));
-        let mut bench = Bench::new(listener, calls, end.clone())?;
+        let mut bench = Bench::new(listener, calls, labour, end.clone())?;
         // An accident on our own loopback shows as lost connections at the other end.
         let serve = move || drop(bench.serve());
         let serving = thread::Builder::new().name("canned".to_owned()).spawn(serve)?;
@@ -72,15 +86,25 @@ struct Bench {
     listener: TcpListener,
     epoll: OwnedFd,
     peers: Vec<Option<Peer>>,
+    labour: Labour,
+    /// A frame.
     greeting: Vec<u8>,
-    accepted: Vec<u8>,
-    answer: Vec<u8>,
+    accepted: Said,
+    answer: Said,
     end: Arc<AtomicBool>,
+}
+
+/// An answer, made beforehand.
+struct Said {
+    text: Vec<u8>,
+    frame: Vec<u8>,
 }
 
 /// A connection.
 struct Peer {
     stream: TcpStream,
+    /// Who does the framing has one.
+    unframer: Option<Unframer>,
     /// The beginning of a frame whose end has not come.
     rest: Vec<u8>,
     out: Vec<u8>,
@@ -89,7 +113,7 @@ struct Peer {
 }
 
 impl Bench {
-    fn new(listener: TcpListener, calls: usize, end: Arc<AtomicBool>) -> io::Result<Bench> {
+    fn new(listener: TcpListener, calls: usize, labour: Labour, end: Arc<AtomicBool>) -> io::Result<Bench> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         let versions = Versions { core: CORE_VERSION, db: DATA_VERSION, torrent: [0; 3] };
@@ -104,9 +128,10 @@ impl Bench {
             listener,
             epoll,
             peers: Vec::new(),
-            greeting: frame(|text| envelope("").push_data(text, &greeting)),
-            accepted: frame(|text| envelope(SESSION).push_data(text, ACCEPTED)),
-            answer: frame(|text| {
+            labour,
+            greeting: said(|text| envelope("").push_data(text, &greeting)).frame,
+            accepted: said(|text| envelope(SESSION).push_data(text, ACCEPTED)),
+            answer: said(|text| {
                 envelope(SESSION).begin_list(text);
                 for at in 0..calls {
                     if at > 0 {
@@ -147,7 +172,9 @@ impl Bench {
         stream.set_nonblocking(true)?;
         let at = self.peers.iter().position(Option::is_none).unwrap_or(self.peers.len());
         epoll::add(&self.epoll, &stream, EventData::new_u64(at as u64), EventFlags::IN)?;
-        let peer = Peer { stream, rest: Vec::new(), out: self.greeting.clone(), sent: 0, blocked: false };
+        let unframer = (self.labour == Labour::Framing).then(|| Unframer::new(FrameLimits::default()));
+        let (out, rest) = (self.greeting.clone(), Vec::new());
+        let peer = Peer { stream, unframer, rest, out, sent: 0, blocked: false };
         match self.peers.get_mut(at) {
             Some(place) => *place = Some(peer),
             None => self.peers.push(Some(peer)),
@@ -184,7 +211,25 @@ impl Bench {
 
 impl Peer {
     /// Appends an answer for every frame that ends in the input.
-    fn take(&mut self, input: &[u8], accepted: &[u8], answer: &[u8]) {
+    fn take(&mut self, input: &[u8], accepted: &Said, answer: &Said) {
+        match &mut self.unframer {
+            None => self.copy(input, accepted, answer),
+            Some(unframer) => {
+                let mut rest = input;
+                while !rest.is_empty() {
+                    let (read, frame) = unframer.feed(rest);
+                    rest = &rest[read..];
+                    // Our own generator sends no frame that would be refused.
+                    let Some(Ok(body)) = frame else { continue };
+                    let is_handshake = memmem::find(&body, NO_SESSION).is_some();
+                    wire::encode(if is_handshake { &accepted.text } else { &answer.text }, &mut self.out);
+                }
+            }
+        }
+    }
+
+    /// The same, without looking into the frames.
+    fn copy(&mut self, input: &[u8], accepted: &Said, answer: &Said) {
         let joined;
         let mut rest = if self.rest.is_empty() {
             input
@@ -196,7 +241,7 @@ impl Peer {
         while let Some(end) = memmem::find(rest, MARKER) {
             let (frame, after) = rest.split_at(end + MARKER.len());
             let is_handshake = memmem::find(frame, NO_SESSION).is_some();
-            self.out.extend_from_slice(if is_handshake { accepted } else { answer });
+            self.out.extend_from_slice(if is_handshake { &accepted.frame } else { &answer.frame });
             rest = after;
         }
         self.rest = rest.to_vec();
@@ -220,9 +265,9 @@ fn envelope(session: &str) -> Envelope<'_> {
     Envelope { session, name: "canned", id: None }
 }
 
-fn frame(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn said(write: impl FnOnce(&mut Vec<u8>)) -> Said {
     let (mut text, mut frame) = (Vec::new(), Vec::new());
     write(&mut text);
     wire::encode(&text, &mut frame);
-    frame
+    Said { text, frame }
 }

@@ -10,6 +10,7 @@ use super::mix::Step;
 use super::pace::Pace;
 use super::script::{PerStep, Script, Sheet, StepAt};
 use super::tally::Tally;
+use super::tongue::{Said, Tongue};
 use crate::wire::answer::{self, Entry, Heard, Refusal};
 use crate::wire::handshake::ACCEPTED;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -38,6 +39,7 @@ const TIMER: u64 = u64::MAX;
 /// See above.
 pub struct Crew {
     script: Arc<Script>,
+    tongue: Tongue,
     sheets: Vec<Sheet>,
     lines: Vec<Line>,
     /// Free places, by their socket.
@@ -71,6 +73,7 @@ impl Crew {
     /// A crew on sockets that were greeted; each has so many places.
     pub fn new(
         script: Arc<Script>,
+        tongue: Tongue,
         sheets: Vec<Sheet>,
         lines: Vec<Line>,
         depth: usize,
@@ -88,6 +91,7 @@ impl Crew {
         let (steps, count) = (script.len(), lines.len());
         Ok(Crew {
             script,
+            tongue,
             sheets,
             lines,
             idle: (0..count).cycle().take(count * depth).collect(),
@@ -287,6 +291,9 @@ impl Crew {
             self.finish(at, flight, flight.calls, now);
             return Ok(());
         }
+        if self.tongue == Tongue::Spalloc {
+            return self.hear_line(at, flight, body, bytes, now);
+        }
         let heard = answer::decode(body).map_err(|fault| fault.msg)?;
         let step = self.script.step(flight.step);
         let entries = read_entries(step, &heard, flight.calls)?;
@@ -305,12 +312,42 @@ impl Crew {
         if results.len() as u64 == flight.calls {
             self.remember(flight, body);
         }
-        match self.script.next(flight.step) {
-            _ if results.is_empty() => self.idle.push_back(at),
-            Some(next) => self.go_on(at, flight, next, &results, now),
-            None => self.finish(at, flight, results.len() as u64, now),
+        self.follow(at, flight, &results, now);
+        Ok(())
+    }
+
+    /// The same for a line: a result, or an exception, which has no number.
+    fn hear_line(
+        &mut self,
+        at: usize,
+        flight: Flight,
+        body: &[u8],
+        bytes: u64,
+        now: u64,
+    ) -> Result<(), Lost> {
+        let said: Said<'_> =
+            serde_json::from_slice(body).map_err(|error| format!("the answer is no JSON: {error}"))?;
+        self.land(at, flight, bytes, now);
+        match (said.result, said.exception) {
+            (Some(result), None) => {
+                self.remember(flight, body);
+                self.follow(at, flight, &[result.get()], now);
+            }
+            (_, exception) => {
+                self.fail_with(flight, 1, None, &exception.unwrap_or_default());
+                self.idle.push_back(at);
+            }
         }
         Ok(())
+    }
+
+    /// Goes on with the results of a message, if there is a next one.
+    fn follow(&mut self, at: usize, flight: Flight, results: &[&str], now: u64) {
+        match self.script.next(flight.step) {
+            _ if results.is_empty() => self.idle.push_back(at),
+            Some(next) => self.go_on(at, flight, next, results, now),
+            None => self.finish(at, flight, results.len() as u64, now),
+        }
     }
 
     /// Whether an answer is the last of its work and was read before.

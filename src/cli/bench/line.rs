@@ -1,9 +1,10 @@
 //! One socket of the load: opened and greeted while it may wait, then read and written without waiting.
 
 use super::script::{NAME, StepAt};
+use super::tongue::{Ear, Text, Tongue};
 use crate::client::{ClientError, Credentials, Greeting};
 use crate::wire::answer::{self, Heard};
-use crate::wire::{self, Body, Command, Envelope, FrameLimits, Unframer};
+use crate::wire::{self, Command, Envelope};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -30,7 +31,7 @@ pub struct Flight {
 /// A message that came.
 pub struct Answer {
     /// Its text.
-    pub body: Body,
+    pub body: Text,
     /// Its bytes on the wire.
     pub bytes: u64,
 }
@@ -51,7 +52,7 @@ pub struct Line {
     pub dirty: bool,
     /// Whether it broke.
     pub lost: bool,
-    unframer: Unframer,
+    ear: Ear,
     /// Bytes of the present answer so far.
     answer_bytes: u64,
     out: Vec<u8>,
@@ -59,12 +60,12 @@ pub struct Line {
 }
 
 impl Line {
-    /// Connects and hears the greeting.
-    pub fn open(address: SocketAddr, timeout: Duration) -> Result<(Line, Greeting), ClientError> {
+    /// Connects.
+    pub fn connect(address: SocketAddr, timeout: Duration, tongue: Tongue) -> Result<Line, ClientError> {
         let failed = |cause| ClientError::Connect { address: address.to_string(), cause };
         let stream = TcpStream::connect_timeout(&address, timeout).map_err(failed)?;
         stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(timeout))).map_err(failed)?;
-        let mut line = Line {
+        Ok(Line {
             stream,
             flights: VecDeque::new(),
             turn: 0,
@@ -72,11 +73,16 @@ impl Line {
             blocked: false,
             dirty: false,
             lost: false,
-            unframer: Unframer::new(FrameLimits::default()),
+            ear: Ear::of(tongue),
             answer_bytes: 0,
             out: Vec::new(),
             sent: 0,
-        };
+        })
+    }
+
+    /// Connects and hears the greeting.
+    pub fn open(address: SocketAddr, timeout: Duration) -> Result<(Line, Greeting), ClientError> {
+        let mut line = Line::connect(address, timeout, Tongue::Native)?;
         let body = line.await_answer()?;
         let unexpected = |error: serde_json::Error| ClientError::Protocol(format!("no greeting: {error}"));
         let heard = decode(&body)?;
@@ -100,14 +106,14 @@ impl Line {
         decode(&body).map(drop)
     }
 
-    fn ask(&mut self, text: &[u8]) -> Result<Body, ClientError> {
+    fn ask(&mut self, text: &[u8]) -> Result<Text, ClientError> {
         let mut frame = Vec::new();
         wire::encode(text, &mut frame);
         self.stream.write_all(&frame)?;
         self.await_answer()
     }
 
-    fn await_answer(&mut self) -> Result<Body, ClientError> {
+    fn await_answer(&mut self) -> Result<Text, ClientError> {
         let mut piece = [0; PIECE_BYTES];
         loop {
             let count = self.stream.read(&mut piece)?;
@@ -115,19 +121,19 @@ impl Line {
                 return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             // Nothing else is on its way: one message, one answer.
-            if let (_, Some(frame)) = self.unframer.feed(&piece[..count]) {
-                return frame.map_err(|error| ClientError::Protocol(error.to_string()));
+            if let (_, Some(text)) = self.ear.feed(&piece[..count]) {
+                return text.map_err(ClientError::Protocol);
             }
         }
     }
 
     /// Takes bytes from the socket's input: how many were used, and the answer they completed, or what is wrong with it.
     pub fn feed(&mut self, input: &[u8]) -> (usize, Option<Result<Answer, String>>) {
-        let (used, frame) = self.unframer.feed(input);
+        let (used, text) = self.ear.feed(input);
         self.answer_bytes += used as u64;
-        let answer = frame.map(|frame| {
+        let answer = text.map(|text| {
             let bytes = std::mem::take(&mut self.answer_bytes);
-            frame.map(|body| Answer { body, bytes }).map_err(|error| error.to_string())
+            text.map(|body| Answer { body, bytes })
         });
         (used, answer)
     }

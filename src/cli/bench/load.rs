@@ -6,6 +6,7 @@ use super::mix::Mix;
 use super::pace::{Amount, Pace};
 use super::script::{Script, Sheet};
 use super::tally::Tally;
+use super::tongue::Tongue;
 use crate::cli::exit::{Exit, Failure};
 use crate::client::{ClientError, Credentials, Greeting, Request};
 use std::io;
@@ -23,6 +24,8 @@ const TURNS_APART: usize = 37;
 pub struct Plan {
     /// What is asked.
     pub mix: &'static Mix,
+    /// How.
+    pub tongue: Tongue,
     /// Sockets.
     pub connections: usize,
     /// Unanswered messages on each.
@@ -66,18 +69,20 @@ impl Loaded {
 pub fn load(address: &str, plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Loaded, Failure> {
     let address = resolve(address, plan.timeout)?;
     let (lines, sessions) = open_lines(address, plan)?;
-    let script = Arc::new(Script::new(plan.mix, &plan.credentials, &plan.job, plan.batch));
+    let script = Arc::new(Script::new(plan.mix, plan.tongue, &plan.credentials, &plan.job, plan.batch));
     let threads = plan.threads.min(lines.len());
     let mut shares: Vec<Vec<Line>> = (0..threads).map(|_| Vec::new()).collect();
     lines.into_iter().enumerate().for_each(|(at, line)| shares[at % threads].push(line));
     let mut crews = Vec::new();
     for (thread, share) in shares.into_iter().enumerate() {
         let pace = Pace::new(plan.amount, plan.rate, thread as u64, threads as u64);
-        let crew = crew(&script, share, &sessions, plan.depth, pace, stop.clone());
+        let crew = crew(&script, plan.tongue, share, &sessions, plan.depth, pace, stop.clone());
         crews.push(crew.map_err(no_load)?);
     }
     let tally = work(crews, script.len()).map_err(no_load)?;
-    end_sessions(address, plan.timeout, &sessions);
+    if plan.tongue == Tongue::Native {
+        end_sessions(address, plan.timeout, &sessions);
+    }
     let counted_from_ns = match plan.amount {
         Amount::Time { warmup_ns, .. } => warmup_ns,
         Amount::Operations(_) => 0,
@@ -98,7 +103,7 @@ fn resolve(address: &str, timeout: Duration) -> Result<SocketAddr, Failure> {
         [] => Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address"))),
         [only] => Ok(*only),
         [first, ..] => {
-            let answers = |at: &&SocketAddr| Line::open(**at, timeout).is_ok();
+            let answers = |at: &&SocketAddr| Line::connect(**at, timeout, Tongue::Native).is_ok();
             Ok(*found.iter().find(answers).unwrap_or(first))
         }
     }
@@ -108,18 +113,37 @@ fn resolve(address: &str, timeout: Duration) -> Result<SocketAddr, Failure> {
 fn open_lines(address: SocketAddr, plan: &Plan) -> Result<(Vec<Line>, Vec<String>), Failure> {
     let (mut lines, mut sessions) = (Vec::new(), Vec::new());
     for at in 0..plan.connections {
-        let (mut line, greeting) = Line::open(address, plan.timeout)?;
-        if at == 0 {
-            keep_limits(&greeting, plan)?;
-        }
-        if at == 0 || plan.own_sessions {
-            line.sheet = sessions.len();
-            sessions.push(line.shake_hands(&plan.credentials)?);
-        }
+        let mut line = match plan.tongue {
+            Tongue::Spalloc => {
+                if at == 0 {
+                    sessions.push(String::new());
+                }
+                Line::connect(address, plan.timeout, plan.tongue)?
+            }
+            Tongue::Native => open_line(address, plan, at, &mut sessions)?,
+        };
         line.turn = at * TURNS_APART;
         lines.push(line);
     }
     Ok((lines, sessions))
+}
+
+/// Opens a socket and, if it is the first or has its own, a session.
+fn open_line(
+    address: SocketAddr,
+    plan: &Plan,
+    at: usize,
+    sessions: &mut Vec<String>,
+) -> Result<Line, Failure> {
+    let (mut line, greeting) = Line::open(address, plan.timeout)?;
+    if at == 0 {
+        keep_limits(&greeting, plan)?;
+    }
+    if at == 0 || plan.own_sessions {
+        line.sheet = sessions.len();
+        sessions.push(line.shake_hands(&plan.credentials)?);
+    }
+    Ok(line)
 }
 
 /// A load that the server would have to refuse measures nothing.
@@ -142,6 +166,7 @@ fn keep_limits(greeting: &Greeting, plan: &Plan) -> Result<(), Failure> {
 /// A crew with the sessions its sockets use.
 fn crew(
     script: &Arc<Script>,
+    tongue: Tongue,
     mut lines: Vec<Line>,
     sessions: &[String],
     depth: usize,
@@ -156,7 +181,7 @@ fn crew(
         line.sheet = sheets.len() - 1;
     }
     let sheets = sheets.into_iter().map(|(_, sheet)| sheet).collect();
-    Crew::new(script.clone(), sheets, lines, depth, pace, stop)
+    Crew::new(script.clone(), tongue, sheets, lines, depth, pace, stop)
 }
 
 /// Lets all crews work at once, and adds up what they counted.

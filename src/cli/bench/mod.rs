@@ -1,4 +1,4 @@
-//! `berth bench`: a load for the native door, and how well the server bore it.
+//! `berth bench`: a load for the native door or the spalloc door, and how well the server bore it.
 //!
 //! It is made to cost little, so that the server is what is measured: few threads with an epoll loop each, first messages
 //! encoded once, answers known by their bytes, latencies in histograms of fixed size. `--calibrate` tells how much it can
@@ -9,7 +9,7 @@
 //! done until the last answer. With `--rate` operations have moments of their own, and their latency counts from there whether or
 //! not they could be begun: a stall is seen by all that it delays.
 //!
-//! Reading order: this file, `mix` (what is asked, as data), `script` (as bytes), `pace` (when), `line` (a socket), `crew` (a thread), `load`
+//! Reading order: this file, `mix` (what is asked, as data), `script` (as bytes), `pace` (when), `tongue` (at which door), `line` (a socket), `crew` (a thread), `load`
 //! (all threads), `tally` (what is counted), `report` and `place` (what is told), `canned`. Deliberately not here: other
 //! programs to compare with.
 
@@ -23,6 +23,7 @@ mod place;
 mod report;
 mod script;
 mod tally;
+mod tongue;
 
 use super::call::parse_argument;
 use super::context::{ANSWER_MAX, Context};
@@ -31,7 +32,7 @@ use super::run::signals;
 use super::serve::raise_open_files;
 use super::span::parse_seconds;
 use crate::client::{Client, Credentials, Request};
-use canned::Canned;
+use canned::{Canned, Labour};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use load::{Loaded, Plan, load};
@@ -43,6 +44,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tongue::Tongue;
 
 /// The most sockets; more than that and the system runs out of ports for one address.
 const CONNECTIONS_MAX: u64 = 20_000;
@@ -78,6 +80,9 @@ pub struct BenchArgs {
     /// Begin so many operations per second, whatever the server does, and count latencies from when each should have begun.
     #[arg(long, value_name = "OPS", value_parser = parse_rate)]
     rate: Option<f64>,
+    /// Load the spalloc door at this address; counters are still read at --server, if somebody answers there.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["own_sessions", "calibrate"])]
+    spalloc: Option<String>,
     /// Give each socket a session of its own instead of one for all.
     #[arg(long)]
     own_sessions: bool,
@@ -87,9 +92,13 @@ pub struct BenchArgs {
     /// An argument of create_job in pairs; may be given several times [default: boards=1].
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_argument)]
     job: Vec<(String, Value)>,
-    /// First find out what the generator reaches against canned answers, with the same sockets, and tell it beside the result.
-    #[arg(long)]
-    calibrate: bool,
+    /// First find out what the generator reaches with the same sockets against a server of one thread that does nothing,
+    /// or nothing but the framing, and tell it beside the result.
+    #[arg(long, value_name = "LABOUR", num_args = 0..=1, require_equals = true, default_missing_value = "canned")]
+    calibrate: Option<Labour>,
+    /// Load nothing; be the server of --calibrate at this address until told to stop, so that it can be given a core.
+    #[arg(long, value_name = "HOST:PORT")]
+    be: Option<String>,
 }
 
 fn mixes() -> impl TypedValueParser<Value = &'static Mix> {
@@ -112,6 +121,7 @@ impl BenchArgs {
         }
         Plan {
             mix: self.mix,
+            tongue: if self.spalloc.is_some() { Tongue::Spalloc } else { Tongue::Native },
             connections: self.connections as usize,
             depth: self.depth as usize,
             batch: self.batch as usize,
@@ -122,6 +132,24 @@ impl BenchArgs {
             job,
             credentials,
             timeout: ANSWER_MAX,
+        }
+    }
+
+    /// At the spalloc door not everything can be said.
+    fn check(&self) -> Result<(), Failure> {
+        if self.spalloc.is_none() {
+            return Ok(());
+        }
+        if self.batch != 1 {
+            return Err(Failure::usage(
+                "--batch: a message of the spalloc door has one call; use --depth".to_owned(),
+            ));
+        }
+        match Tongue::Spalloc.lacks(self.mix) {
+            Some(step) => {
+                Err(Failure::usage(format!("--mix {}: the spalloc door has no {step}", self.mix.name)))
+            }
+            None => Ok(()),
         }
     }
 
@@ -136,24 +164,33 @@ impl BenchArgs {
 
 /// Loads the server, and prints how it bore it.
 pub fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> {
+    if let Some(address) = &args.be {
+        return be(context, args, address);
+    }
     let machine = Place::here();
+    args.check()?;
     let dial = context.dial()?;
-    let mut client = dial.open()?;
+    let mut client = match args.spalloc {
+        // Other servers of this tongue have no native door.
+        Some(_) => dial.open().ok(),
+        None => Some(dial.open()?),
+    };
     // A calibration has both ends of every socket in this process.
-    let files = raise_open_files(args.connections as usize * if args.calibrate { 2 } else { 1 });
+    let files = raise_open_files(args.connections as usize * if args.calibrate.is_some() { 2 } else { 1 });
     if !files.suffice() {
         context.note(&format!("the system allows {} open files; {} are wanted", files.allowed, files.wanted));
     }
     let plan = args.plan(dial.credentials);
     let stop = stop_on_signal()?;
-    let canned = if args.calibrate { Some(calibrate(args, &plan, &stop)?) } else { None };
-    let (before, since) = (counters(&mut client), Instant::now());
-    let loaded = load(&context.address(), &plan, &stop)?;
+    let canned = args.calibrate.map(|labour| calibrate(args, labour, &plan, &stop)).transpose()?;
+    let (before, since) = (client.as_mut().and_then(counters), Instant::now());
+    let address = args.spalloc.clone().unwrap_or_else(|| context.address());
+    let loaded = load(&address, &plan, &stop)?;
     let seconds = since.elapsed().as_secs_f64();
-    let journal = counters(&mut client).zip(before);
+    let journal = client.as_mut().and_then(counters).zip(before);
     let journal = journal.map(|(after, before)| after.since(before, loaded.tally.all, seconds));
     // It ends by itself if not so.
-    let _ = client.command(crate::wire::Command::Logout);
+    let _ = client.map(|mut client| client.command(crate::wire::Command::Logout));
     let report = Report::new(&plan, &loaded, machine).beside(canned).with_journal(journal);
     let report = report.cut_short(stop.load(Ordering::Relaxed));
     match context.shared.json {
@@ -196,9 +233,13 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 /// What the generator reaches with the same sockets where the server has nothing to do.
-fn calibrate(args: &BenchArgs, plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Ceiling, Failure> {
-    let no_server = |error| Failure::new(Exit::NotAvailable, format!("no canned answers: {error}"));
-    let canned = Canned::open(plan.batch).map_err(no_server)?;
+fn calibrate(
+    args: &BenchArgs,
+    labour: Labour,
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+) -> Result<Ceiling, Failure> {
+    let canned = Canned::open("127.0.0.1:0", plan.batch, labour).map_err(no_server)?;
     let plan = Plan {
         mix: &MIXES[0],
         own_sessions: false,
@@ -207,7 +248,27 @@ fn calibrate(args: &BenchArgs, plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Ce
         amount: args.amount(args.warmup.min(1.0), args.seconds.min(CALIBRATION_S_MAX)),
         ..plan.clone()
     };
-    Ok(Ceiling::from(&load(&canned.address().to_string(), &plan, stop)?))
+    Ok(Ceiling::new(labour, &load(&canned.address().to_string(), &plan, stop)?))
+}
+
+fn no_server(error: std::io::Error) -> Failure {
+    Failure::new(Exit::NotAvailable, format!("there is no server to measure against: {error}"))
+}
+
+/// Answers as the server of `--calibrate` does, until told to stop.
+fn be(context: &Context, args: &BenchArgs, address: &str) -> Result<(), Failure> {
+    let (stop, stopped) = std::sync::mpsc::channel();
+    let watched = signals::watch(move |_| {
+        let _ = stop.send(());
+    });
+    watched.map_err(|error| Failure::usage(format!("signals cannot be watched: {error}")))?;
+    raise_open_files(args.connections as usize);
+    let labour = args.calibrate.unwrap_or(Labour::Framing);
+    let canned = Canned::open(address, args.batch as usize, labour).map_err(no_server)?;
+    context.print(&format!("listening on {}\n", canned.address()))?;
+    // It only fails when nobody can tell any more, which is an end too.
+    let _ = stopped.recv();
+    Ok(())
 }
 
 /// How often the server's journal was written, if the server counts that.

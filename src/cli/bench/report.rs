@@ -1,5 +1,6 @@
 //! What is told of a load: as text for people, as JSON with keys that stay.
 
+use super::canned::Labour;
 use super::load::{Loaded, Plan};
 use super::place::Place;
 use super::tally::{Latencies, Tally};
@@ -86,6 +87,7 @@ pub struct JournalUse {
 /// What the generator reaches where the server does nothing.
 #[derive(Clone, Copy, Serialize)]
 pub struct Ceiling {
+    labour: Labour,
     operations_per_second: f64,
     latency_us: Spread,
     generator_us_per_operation: f64,
@@ -106,9 +108,11 @@ impl From<&Latencies> for Spread {
     }
 }
 
-impl From<&Loaded> for Ceiling {
-    fn from(loaded: &Loaded) -> Ceiling {
+impl Ceiling {
+    /// What a load came to against a server that does no more than this.
+    pub fn new(labour: Labour, loaded: &Loaded) -> Ceiling {
         Ceiling {
+            labour,
             operations_per_second: rounded(loaded.rate()),
             latency_us: Spread::from(&loaded.tally.whole),
             generator_us_per_operation: generator_us(&loaded.tally),
@@ -266,7 +270,11 @@ impl Report {
         if let Some(canned) = &self.canned {
             let (rate, us) = (canned.operations_per_second, canned.generator_us_per_operation);
             let share = 100.0 * ratio(self.operations_per_second, rate);
-            write!(text, "canned answers: {rate:.0} get_version/s at {us:.2} us of processor each; ")?;
+            let what = match canned.labour {
+                Labour::Canned => "canned answers",
+                Labour::Framing => "the framing alone",
+            };
+            write!(text, "{what}: {rate:.0} get_version/s at {us:.2} us of processor each; ")?;
             writeln!(text, "the result is {share:.0} % of that")?;
         }
         if let Some(journal) = &self.journal {

@@ -2,6 +2,7 @@
 //! once. Only what follows an answer is made while running, out of a text with a gap for the earlier result.
 
 use super::mix::{Mix, Step};
+use super::tongue::{self, Tongue};
 use crate::client::{Credentials, Request};
 use crate::wire::{self, Command, Envelope};
 
@@ -40,18 +41,26 @@ enum Text {
     Handshake(Vec<u8>),
     /// The command.
     Logout,
+    /// A line, around an earlier result if it has two parts.
+    Line(Vec<u8>, Vec<u8>),
 }
 
 impl Script {
     /// The script of a mix: who shakes hands, what jobs are asked for, and how many calls a message has.
-    pub fn new(mix: &Mix, credentials: &Credentials, job: &Request, batch: usize) -> Script {
+    pub fn new(mix: &Mix, tongue: Tongue, credentials: &Credentials, job: &Request, batch: usize) -> Script {
         let (mut steps, mut firsts) = (Vec::new(), Vec::new());
         for part in mix.parts {
             firsts.push(StepAt(steps.len()));
             let last = part.work.steps.len() - 1;
             steps.extend(part.work.steps.iter().enumerate().map(|(at, step)| Line {
                 step: *step,
-                text: text(*step, credentials, job),
+                text: match tongue {
+                    Tongue::Native => text(*step, credentials, job),
+                    Tongue::Spalloc => {
+                        let (head, tail) = tongue::line(*step, job);
+                        Text::Line(head, tail)
+                    }
+                },
                 goes_on: at < last,
             }));
         }
@@ -95,6 +104,11 @@ impl Script {
 
     /// Appends a frame with so many calls, or with one for each of the results.
     fn push(&self, at: StepAt, session: &str, calls: usize, results: &[&str], out: &mut Vec<u8>) {
+        if let Text::Line(head, tail) = &self.steps[at.0].text {
+            out.extend_from_slice(head);
+            out.extend_from_slice(results.first().copied().unwrap_or_default().as_bytes());
+            return out.extend_from_slice(tail);
+        }
         let mut text = Vec::with_capacity(TEXT_BYTES);
         let envelope = Envelope { session, name: NAME, id: None };
         match &self.steps[at.0].text {
@@ -122,6 +136,7 @@ impl Script {
                 let session = results.first().copied().unwrap_or_default();
                 Envelope { session, ..envelope }.push_command(&mut text, Command::Logout);
             }
+            Text::Line(..) => {}
         }
         wire::encode(&text, out);
     }
@@ -208,7 +223,7 @@ mod tests {
 
     fn script(mix: &str, batch: usize) -> Script {
         let job = Request::new("create_job").with("boards", 1);
-        Script::new(Mix::named(mix).unwrap(), &Credentials::user("ada", "x"), &job, batch)
+        Script::new(Mix::named(mix).unwrap(), Tongue::Native, &Credentials::user("ada", "x"), &job, batch)
     }
 
     fn read(frame: &[u8]) -> Value {

@@ -7,11 +7,11 @@ use super::super::bell::Bell;
 use super::super::house::House;
 use super::super::listener::DoorKind;
 use super::super::pipe::{Broken, LINGER_MS, OUT_BYTES_PAUSE, Pipe, READS_IN_A_ROW_MAX, with_buffer};
+use super::super::sockets::Socket;
 use super::talk::{Answered, Talk};
 use crate::clock::Moment;
-use async_io::Async;
 use std::future::Future;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -68,18 +68,13 @@ struct Deadline {
 
 impl SpallocConnection {
     /// A connection that was just accepted.
-    pub fn new(
-        house: Arc<House>,
-        stream: Async<TcpStream>,
-        peer: SocketAddr,
-        number: u64,
-    ) -> SpallocConnection {
+    pub fn new(house: Arc<House>, socket: Socket, peer: SocketAddr, number: u64) -> SpallocConnection {
         let bell = house.enter(number);
         let talk = Talk::new(house.clone(), peer, bell.clone());
         SpallocConnection {
             house,
             number,
-            pipe: Pipe::new(stream),
+            pipe: Pipe::new(socket),
             talk,
             bell,
             visit: None,

@@ -194,7 +194,7 @@ impl Talk {
 
     /// Lists are long: they are copied once, straight to what is sent.
     fn say_list(&self, wish: &Wish, config: &Config, text: &mut String, out: &mut Vec<u8>) {
-        let (lists, counter) = (&self.house.lists, &self.house.counter);
+        let (lists, counter) = (&self.house.spalloc_lists, &self.house.counter);
         let list = match wish {
             Wish::ListJobs => lists.jobs(counter),
             _ => lists.machines(counter),

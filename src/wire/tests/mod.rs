@@ -3,6 +3,7 @@
 mod golden;
 mod hostile;
 mod messages;
+mod packed;
 mod vectors;
 
 use super::encode::encode;
