@@ -8,6 +8,7 @@ use super::hardware::Hardware;
 use super::hasher::Hasher;
 use super::listener::DoorKind;
 use super::spalloc_door::Lists;
+use super::stand_door::Stand;
 use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
@@ -82,6 +83,8 @@ pub struct House {
     closing: (Sender<()>, Receiver<()>),
     /// Lists that many ask for at the spalloc door.
     pub lists: Lists,
+    /// Who came by the stand door, and what is known of images.
+    pub stand: Stand,
     /// Rung whenever a connection leaves.
     pub emptied: Bell,
 }
@@ -150,6 +153,7 @@ impl House {
             end: Mutex::new(None),
             closing: async_channel::bounded(1),
             lists: Lists::default(),
+            stand: Stand::default(),
             emptied: Bell::default(),
         }
     }

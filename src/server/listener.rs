@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::house::House;
 use super::spalloc_door::SpallocConnection;
+use super::stand_door::StandConnection;
 use crate::error::Fault;
 use crate::http::Visitor;
 use async_channel::Sender;
@@ -24,19 +25,23 @@ pub enum DoorKind {
     Native,
     /// That of spalloc.
     Spalloc,
+    /// That of 'buntustand.
+    Stand,
     /// HTTP.
     Web,
 }
 
 impl DoorKind {
     /// All doors, in order.
-    pub const ALL: [DoorKind; 3] = [DoorKind::Native, DoorKind::Spalloc, DoorKind::Web];
+    pub const ALL: [DoorKind; 4] =
+        [DoorKind::Native, DoorKind::Spalloc, DoorKind::Stand, DoorKind::Web];
 
     /// What it is called.
     pub fn word(self) -> &'static str {
         match self {
             DoorKind::Native => "native",
             DoorKind::Spalloc => "spalloc",
+            DoorKind::Stand => "stand",
             DoorKind::Web => "web",
         }
     }
@@ -48,6 +53,8 @@ pub enum Door {
     Native,
     /// Here.
     Spalloc,
+    /// Here.
+    Stand,
     /// In the room of the web door.
     Web(Sender<Visitor>),
 }
@@ -58,6 +65,7 @@ impl Door {
         match self {
             Door::Native => DoorKind::Native,
             Door::Spalloc => DoorKind::Spalloc,
+            Door::Stand => DoorKind::Stand,
             Door::Web(_) => DoorKind::Web,
         }
     }
@@ -83,10 +91,9 @@ pub async fn listen(house: Arc<House>, door: Door, listener: Async<TcpListener>)
 }
 
 async fn take_in(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr) {
-    if let Door::Spalloc = door
-        && !house.config().spalloc.allow.iter().any(|network| network.has(peer.ip()))
-    {
-        tracing::warn!(%peer, "hung up on: not of a network that may come in (spalloc.allow)");
+    if !is_allowed(house, door, peer) {
+        let door = door.kind().word();
+        tracing::warn!(%peer, "hung up on: not of a network that may come in ({door}.allow)");
         return;
     }
     match house.admit(door.kind(), peer.ip()) {
@@ -98,12 +105,24 @@ async fn take_in(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer
     }
 }
 
+/// Whether a door serves hosts of the peer's network; those that know users serve all.
+fn is_allowed(house: &House, door: &Door, peer: SocketAddr) -> bool {
+    let config = house.config();
+    let allow = match door {
+        Door::Spalloc => &config.spalloc.allow,
+        Door::Stand => &config.stand.allow,
+        Door::Native | Door::Web(_) => return true,
+    };
+    allow.iter().any(|network| network.has(peer.ip()))
+}
+
 async fn serve(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer: SocketAddr, number: u64) {
     match door {
         Door::Native => drop(task::spawn(Connection::new(house.clone(), stream, peer, number).run())),
         Door::Spalloc => {
             drop(task::spawn(SpallocConnection::new(house.clone(), stream, peer, number).run()));
         }
+        Door::Stand => drop(task::spawn(StandConnection::new(house.clone(), stream, peer, number).run())),
         Door::Web(entrance) => show_in(house, entrance, stream, peer, None).await,
     }
 }
@@ -114,8 +133,8 @@ async fn refuse(house: &Arc<House>, door: &Door, stream: Async<TcpStream>, peer:
             let connection = Connection::new(house.clone(), stream, peer, house.number());
             drop(task::spawn(async move { connection.refuse(&fault).await }));
         }
-        // Its protocol has no words for it.
-        Door::Spalloc => house.leave(DoorKind::Spalloc, house.number(), peer.ip()),
+        // Their protocols have no words for it.
+        Door::Spalloc | Door::Stand => house.leave(door.kind(), house.number(), peer.ip()),
         Door::Web(entrance) => show_in(house, entrance, stream, peer, Some(fault)).await,
     }
 }
