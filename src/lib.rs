@@ -16,6 +16,7 @@ pub mod session;
 
 pub mod service;
 pub mod spalloc;
+pub mod stand;
 pub mod wire;
 
 pub mod connections;

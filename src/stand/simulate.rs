@@ -1,0 +1,1 @@
+//! A burner that is not there.
