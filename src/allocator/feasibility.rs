@@ -18,6 +18,7 @@ pub fn possible(machine: &Triads, request: &Request) -> Result<(), Impossible> {
         Size::Count(0) => Err(Impossible::Nothing),
         Size::Board | Size::Count(1) => board_possible(machine, request),
         Size::Named(names) => named_possible(machine, request, names),
+        Size::AnyOf(names) => Err(Impossible::NamedCount(names.len())),
         Size::Count(count) => {
             count_fits(machine.torus, request, *count)?;
             place_possible(machine, request, Wish::Count(*count))

@@ -15,7 +15,7 @@ pub struct Hold {
 
 impl Hold {
     /// A hold on these boards by themselves.
-    pub(super) fn on_boards(mut boards: Vec<BoardIndex>) -> Hold {
+    pub fn on_boards(mut boards: Vec<BoardIndex>) -> Hold {
         boards.sort_unstable();
         Hold { boards, region: None }
     }

@@ -66,6 +66,7 @@ impl Pool {
             Size::Triads { .. } => Err(Impossible::TriadsOfPool),
             Size::Named(names) if names.is_empty() => Err(Impossible::Nothing),
             Size::Named(names) => names.iter().try_for_each(|name| self.named_possible(*name)),
+            Size::AnyOf(boards) => self.any_possible(boards),
             Size::Board => self.count_possible(1),
             Size::Count(0) => Err(Impossible::Nothing),
             Size::Count(count) => self.count_possible(*count),
@@ -87,6 +88,10 @@ impl Pool {
                 let all_free = names.iter().all(|name| self.is_free(*name) && !held(*name));
                 all_free.then(|| names.clone())?
             }
+            Size::AnyOf(boards) => {
+                let free = boards.iter().filter(|board| self.is_free(**board) && !held(**board));
+                vec![*free.min_by_key(|board| (self.slot(**board).returned, **board))?]
+            }
             size => {
                 let count = wanted(size) as usize;
                 let boards: Vec<_> = self.idle_boards(holds).take(count).collect();
@@ -103,16 +108,15 @@ impl Pool {
         self.possible(request).ok()?;
         let mut boards: Vec<BoardIndex> = match &request.size {
             Size::Named(names) => names.clone(),
+            Size::AnyOf(boards) => {
+                let known = boards.iter().filter(|board| board.0 < self.board_count());
+                let alive = known.filter(|board| !self.is_dead(**board));
+                vec![*alive.min_by_key(|board| self.wait(**board, until))?]
+            }
             size => {
                 let count = wanted(size) as usize;
                 let alive = (0..self.board_count()).map(BoardIndex).filter(|board| !self.is_dead(*board));
-                let mut waits: Vec<_> = alive
-                    .map(|board| {
-                        let free = self.is_free(board);
-                        let slot = self.boards[board.0 as usize];
-                        (if free { 0 } else { until(board) }, !free, slot.returned, board)
-                    })
-                    .collect();
+                let mut waits: Vec<_> = alive.map(|board| self.wait(board, until)).collect();
                 if waits.len() > count {
                     waits.select_nth_unstable(count);
                 }
@@ -122,6 +126,12 @@ impl Pool {
         boards.sort_unstable();
         boards.dedup();
         Some(Hold::on_boards(boards))
+    }
+
+    /// How long a board is to be waited for, to be compared with others; of those that are alike, the longest idle comes first.
+    fn wait(&self, board: BoardIndex, until: &dyn Fn(BoardIndex) -> u64) -> (u64, bool, u64, BoardIndex) {
+        let free = self.is_free(board);
+        (if free { 0 } else { until(board) }, !free, self.slot(board).returned, board)
     }
 
     /// Marks boards as lent.
@@ -206,6 +216,18 @@ impl Pool {
         }
     }
 
+    /// Whether one of these boards can ever be lent.
+    fn any_possible(&self, boards: &[BoardIndex]) -> Result<(), Impossible> {
+        let mut first = None;
+        for board in boards {
+            match self.named_possible(*board) {
+                Ok(()) => return Ok(()),
+                Err(why) => first = first.or(Some(why)),
+            }
+        }
+        Err(first.unwrap_or(Impossible::Nothing))
+    }
+
     /// Whether so many boards are alive.
     fn count_possible(&self, asked: u32) -> Result<(), Impossible> {
         if asked > self.board_count() {
@@ -230,6 +252,32 @@ mod tests {
 
     fn boards(numbers: &[u32]) -> Vec<BoardIndex> {
         numbers.iter().copied().map(BoardIndex).collect()
+    }
+
+    #[test]
+    fn any_of_some_boards_is_the_one_longest_idle_and_else_the_first_to_come_back() {
+        let mut pool = Pool::new(5);
+        pool.take(&boards(&[0, 1, 2]));
+        pool.give_back(&boards(&[1]));
+        let any_of = |numbers: &[u32]| Request::of(Size::AnyOf(boards(numbers)));
+        let found = |pool: &Pool, numbers: &[u32], holds: &[&Hold]| {
+            pool.find(&any_of(numbers), holds).map(|placement| placement.boards[0].0)
+        };
+        assert_eq!(found(&pool, &[0, 1, 4], &[]), Some(4));
+        assert_eq!(found(&pool, &[0, 1], &[]), Some(1));
+        assert_eq!(found(&pool, &[0, 1], &[&Hold::on_boards(boards(&[1]))]), None);
+        assert_eq!(found(&pool, &[0, 2], &[]), None);
+        let held = |numbers: &[u32]| {
+            let until = |board: BoardIndex| 10 - u64::from(board.0);
+            pool.hold(&any_of(numbers), &until).map(|hold| hold.boards().collect::<Vec<_>>())
+        };
+        assert_eq!(held(&[0, 2]), Some(boards(&[2])));
+        assert_eq!(held(&[0, 1, 2]), Some(boards(&[1])));
+        assert_eq!((held(&[]), held(&[9])), (None, None));
+        pool.set_dead(BoardIndex(0), true);
+        assert_eq!(pool.possible(&any_of(&[0])), Err(Impossible::NamedDead(BoardIndex(0))));
+        assert_eq!(pool.possible(&any_of(&[9, 2])), Ok(()));
+        assert_eq!(pool.possible(&any_of(&[])), Err(Impossible::Nothing));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum Size {
     },
     /// Exactly these: one board of a machine of triads, any number of a pool.
     Named(Vec<BoardIndex>),
+    /// Any one of these boards of a pool.
+    AnyOf(Vec<BoardIndex>),
 }
 
 /// A request for boards of one machine.

@@ -169,6 +169,7 @@ impl Triads {
                 [board] if !request.require_torus => self.find_named(board, holds).map(lone),
                 _ => None,
             },
+            Size::AnyOf(_) => None,
             Size::Count(count) => self.find_count(request, *count, holds),
             Size::Triads { width, height } => self.find_rectangle(request, *width, *height, holds),
         }

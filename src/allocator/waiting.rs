@@ -62,6 +62,7 @@ impl Triads {
                 self.possible(request).ok()?;
                 self.hold_board(request, until)
             }
+            Size::AnyOf(_) => None,
             Size::Count(count) => {
                 feasibility::count_fits(self.torus, request, *count).ok()?;
                 let Torus { width, height } = self.torus;

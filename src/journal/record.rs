@@ -139,13 +139,13 @@ fn body_of(event: &Event) -> Written {
         Event::JobPowering { job, order, power } => {
             write("job_powering", 1, &JobPower::of(*job, *order, *power))
         }
-        Event::JobRequeued { job, order, reason } => {
-            write("job_requeued", 1, &JobRequeued::of(*job, *order, reason))
+        Event::JobRequeued { job, order, reason, priority } => {
+            write("job_requeued", 2, &JobRequeued::of(*job, *order, reason, *priority))
         }
         Event::LeaseExtended { job, until } => write("lease_extended", 1, &Lease::of(*job, *until)),
         Event::LeaseEnding { job, ends_at } => write("lease_ending", 1, &Lease::of(*job, *ends_at)),
         Event::JobDestroyed { job, order, reason } => {
-            write("job_destroyed", 1, &JobDestroyed::of(*job, *order, reason))
+            write("job_destroyed", 2, &JobDestroyed::of(*job, *order, reason))
         }
         Event::OrderAnswered { order, obeyed, failed } => {
             write("order_answered", 1, &OrderAnswered::of(*order, obeyed, failed))
@@ -162,6 +162,8 @@ fn body_of(event: &Event) -> Written {
             write("boards_announced", 1, &BoardsAnnounced::of(machine, serials))
         }
         Event::BoardOffline { board, reason } => write("board_offline", 1, &BoardOffline::of(board, reason)),
+        Event::BoardOffers { board, offers } => write("board_offers", 1, &BoardOffers::of(board, offers)),
+        Event::BoardNamed { board, name } => write("board_named", 1, &BoardNamed::of(board, name)),
         Event::BoardTested { board, order } => write("board_tested", 1, &BoardTested::of(board, *order)),
         Event::BoardReported { board, by, reason } => {
             write("board_reported", 1, &BoardReported::of(board, by, reason))
@@ -203,10 +205,12 @@ fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> 
         ("job_granted", 1) => Ok(read::<JobGranted>(body)?.event()),
         ("job_ready", 1) => Ok(read::<JobPower>(body)?.ready()),
         ("job_powering", 1) => Ok(read::<JobPower>(body)?.powering()),
-        ("job_requeued", 1) => Ok(read::<JobRequeued>(body)?.event()),
+        // Version 2 may say at which priority it waits from now on.
+        ("job_requeued", 1 | 2) => Ok(read::<JobRequeued>(body)?.event()),
         ("lease_extended", 1) => Ok(read::<Lease>(body)?.extended()),
         ("lease_ending", 1) => Ok(read::<Lease>(body)?.ending()),
-        ("job_destroyed", 1) => Ok(read::<JobDestroyed>(body)?.event()),
+        // Version 2 may say that it was done.
+        ("job_destroyed", 1 | 2) => Ok(read::<JobDestroyed>(body)?.event()),
         ("order_answered", 1) => Ok(read::<OrderAnswered>(body)?.event()),
         ("order_overdue", 1) => Ok(read::<OrderOverdue>(body)?.event()),
         ("boards_cleaned", 1) => Ok(read::<BoardsCleaned>(body)?.event()),
@@ -214,6 +218,8 @@ fn event_of(kind: &str, version: u16, body: &str) -> Result<Event, RecordError> 
         ("board_quarantined", 1) => Ok(read::<BoardQuarantined>(body)?.event()),
         ("boards_announced", 1) => Ok(read::<BoardsAnnounced>(body)?.event()),
         ("board_offline", 1) => Ok(read::<BoardOffline>(body)?.event()),
+        ("board_offers", 1) => Ok(read::<BoardOffers>(body)?.event()),
+        ("board_named", 1) => Ok(read::<BoardNamed>(body)?.event()),
         ("board_tested", 1) => Ok(read::<BoardTested>(body)?.event()),
         ("board_reported", 1) => Ok(read::<BoardReported>(body)?.event()),
         ("board_marked", 1) => Ok(read::<BoardMark>(body)?.marked()),

@@ -120,6 +120,21 @@ impl Note {
     }
 }
 
+/// The longest name an operator can give a board, in characters.
+pub const BOARD_NAME_CHARS_MAX: usize = 64;
+
+/// How many labels a board may offer.
+pub const OFFERS_MAX: usize = 4096;
+
+/// What became of the jobs that were to be done on a board.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// So many were done.
+    pub done: u64,
+    /// So many were put back once their board had obeyed.
+    pub failed: u64,
+}
+
 /// Everything known of one board.
 pub struct Board<'a> {
     /// Its state.
@@ -134,4 +149,10 @@ pub struct Board<'a> {
     pub mark: Option<&'a Note>,
     /// What holders said of it, by who said it.
     pub reports: Option<&'a BTreeMap<Arc<str>, Arc<str>>>,
+    /// What it offers, in order.
+    pub offers: &'a [Arc<str>],
+    /// How people call it; empty when nobody said.
+    pub called: &'a str,
+    /// What became of the jobs that were to be done on it.
+    pub tally: Tally,
 }

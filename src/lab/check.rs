@@ -2,6 +2,7 @@
 
 use super::board::BoardState;
 use super::job::{Job, JobState};
+use super::queue::Place;
 use super::{Lab, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,6 +117,9 @@ impl Lab {
             }
             if job.is_live() && job.lapses_at().is_some_and(|at| !self.due.lapses.contains(&(at, job.id))) {
                 return Err(format!("job {} has no deadline for its keepalive", job.id));
+            }
+            if job.state == JobState::Queued && !self.queue.has(Place::of(job.id, &job.spec)) {
+                return Err(format!("job {} is not at its place in the line", job.id));
             }
             if !job.is_live() && job.reason.is_none() {
                 return Err(format!("job {} ended without a reason", job.id));

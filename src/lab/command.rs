@@ -1,6 +1,6 @@
 //! Wishes: what somebody wants changed, in the imperative. `decide` turns a wish into facts or a refusal.
 
-use super::fact::{BoardRef, JobId, MachineName, Mark, OrderId, SessionEnd, SessionKey};
+use super::fact::{BoardRef, Grant, JobId, MachineName, Mark, OrderId, SessionEnd, SessionKey};
 use super::job::JobSpec;
 use super::machine::MachineSpec;
 use super::view::BoardAddress;
@@ -60,6 +60,8 @@ pub enum Command {
     MarkBoard { board: BoardAddress, mark: Mark, reason: Arc<str> },
     /// Test a quarantined board now.
     RetestBoard { board: BoardAddress },
+    /// Call a board by a name that people know; an empty one takes it away.
+    NameBoard { board: BoardAddress, name: Arc<str> },
     /// Make a user.
     CreateUser { user: UserName, role: Role, phc: Phc },
     /// Give a user a new password; all sessions of the user end.
@@ -82,6 +84,12 @@ pub enum Command {
     BreakBoards { machine: MachineName, boards: Arc<[BoardIndex]>, reason: Arc<str> },
     /// The agent of boards wants no new work, or wants it again: then those that this kept out of use are tested.
     DrainBoards { machine: MachineName, boards: Arc<[BoardIndex]>, draining: bool },
+    /// A board of an agents' pool offers these labels now, and no others.
+    OfferOnBoard { machine: MachineName, board: BoardIndex, offers: Arc<[Arc<str>]> },
+    /// The board of a job that needs an offer did not do it: the job is put back in the line, at `PUT_BACK_PRIORITY`.
+    PutBackJob { job: JobId, grant: Grant, reason: Arc<str> },
+    /// What a job was for is done; it ends.
+    FinishJob { job: JobId, grant: Grant, words: Arc<str> },
     /// Hardware answered an order, wholly or in part.
     AnswerOrder { order: OrderId, obeyed: Vec<BoardIndex>, failed: Vec<(BoardIndex, Arc<str>)> },
 }

@@ -3,7 +3,8 @@
 use super::job::{JobSpec, Want};
 use super::machine::Machine;
 use crate::allocator::torus::Triad;
-use crate::allocator::{Request, Size};
+use crate::allocator::{BoardIndex, Request, Size};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Demand {
     tags: BTreeSet<Arc<str>>,
     kind: Option<Arc<str>>,
     boot: bool,
+    /// What a board must offer to be lent for it.
+    needs: Option<Arc<str>>,
     min_ratio_bits: u64,
     max_dead_boards: Option<u32>,
     max_dead_links: Option<u32>,
@@ -40,6 +43,7 @@ impl Demand {
             tags: if spec.machine.is_none() { spec.tags.clone() } else { BTreeSet::new() },
             kind: spec.kind.clone(),
             boot: spec.wants_boot(),
+            needs: spec.needs(),
             min_ratio_bits: spec.min_ratio.to_bits(),
             max_dead_boards: spec.max_dead_boards,
             max_dead_links: spec.max_dead_links,
@@ -102,6 +106,41 @@ impl Demand {
             max_dead_links: self.max_dead_links,
             require_torus: self.require_torus,
         })
+    }
+
+    /// The request as it can be met at present, where what boards offer counts; an error says what nobody offers. Offers come and
+    /// go, so this is asked at each try and never kept.
+    pub fn request_now(&self, machine: &Machine) -> Result<Request, String> {
+        let request = self.request(machine)?;
+        let offered = self.narrowed(&request, machine).map(Cow::into_owned);
+        offered.ok_or_else(|| self.offered_nowhere(machine))
+    }
+
+    /// The same, of a request that is known already; none when no board in service offers what is needed.
+    pub fn narrowed<'a>(&self, request: &'a Request, machine: &Machine) -> Option<Cow<'a, Request>> {
+        let Some(needs) = self.needs.as_ref().filter(|_| machine.has_offers()) else {
+            return Some(Cow::Borrowed(request));
+        };
+        let named = |board: &BoardIndex| match &request.size {
+            Size::Named(names) => names.contains(board),
+            _ => true,
+        };
+        let boards: Vec<_> = machine.offering(needs).filter(named).collect();
+        let narrowed = || Cow::Owned(Request { size: Size::AnyOf(boards.clone()), ..request.clone() });
+        (!boards.is_empty()).then(narrowed)
+    }
+
+    /// Whether a board in service offers what is needed; true where nothing is.
+    pub fn is_offered(&self, machine: &Machine) -> bool {
+        let needs = self.needs.as_ref().filter(|_| machine.has_offers());
+        needs.is_none_or(|needs| machine.offering(needs).next().is_some())
+    }
+
+    fn offered_nowhere(&self, machine: &Machine) -> String {
+        let (needs, name) = (self.needs.as_deref().unwrap_or_default(), &machine.spec.name);
+        let who =
+            if matches!(self.want, Want::Serials(_)) { "the board it names" } else { "a board in service" };
+        format!("{who} on '{name}' to offer '{needs}', which none does at present")
     }
 
     fn size(&self, machine: &Machine) -> Result<Size, String> {

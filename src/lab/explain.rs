@@ -39,6 +39,7 @@ impl Lab {
         let until = |board| self.available_at(machine, board);
         let hold = demand.request(machine).and_then(|request| {
             machine.allocator.possible(&request).map_err(|why| why.to_string())?;
+            let request = demand.request_now(machine)?;
             let nothing = "the boards that fit are quarantined, in maintenance or offline".to_owned();
             machine.allocator.hold(&request, &until).ok_or(nothing)
         });

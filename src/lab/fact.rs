@@ -96,8 +96,9 @@ pub enum Event {
     JobReady { job: JobId, order: OrderId, power: bool },
     /// The holder asked for power on or off; `order` carries it out.
     JobPowering { job: JobId, order: OrderId, power: bool },
-    /// A job lost its boards before it was ready and waits again at its old place; `order` cleans the boards.
-    JobRequeued { job: JobId, order: Option<OrderId>, reason: Arc<str> },
+    /// A job lost its boards, or they did not do what it was for, and it waits again: at its old place, or where this
+    /// priority puts it from now on. `order` cleans the boards.
+    JobRequeued { job: JobId, order: Option<OrderId>, reason: Arc<str>, priority: Option<i32> },
     /// The lease of a job's loan lasts until then.
     LeaseExtended { job: JobId, until: Moment },
     /// The holder of a reservation was told that its lease ends then.
@@ -120,6 +121,10 @@ pub enum Event {
     BoardsAnnounced { machine: MachineName, serials: Arc<[Arc<str>]> },
     /// The agent of a board that nobody has any more fell silent; the board is out of use until it comes back.
     BoardOffline { board: BoardRef, reason: Arc<str> },
+    /// What a board offers changed: these labels, in order, each once.
+    BoardOffers { board: BoardRef, offers: Arc<[Arc<str>]> },
+    /// An operator gave a board a name, or took it away: then it is empty.
+    BoardNamed { board: BoardRef, name: Arc<str> },
     /// A quarantined board is being tested; `order` does it.
     BoardTested { board: BoardRef, order: OrderId },
     /// A holder said that a board is faulty.

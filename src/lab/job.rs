@@ -5,8 +5,11 @@
 //!      ^                        |   ^                           |
 //!      +---boards fail----------+   +---power_on, power_off-----+
 //!
-//!   any ----ended by its holder or an operator, lapsed, failed----> destroyed(4)
+//!   any ----ended by its holder or an operator, lapsed, failed, done----> destroyed(4)
 //! ```
+//!
+//! A job that needs what only some boards offer (an image to be burnt) also goes from ready back to queued: it is put
+//! back when it was not done, with its number, at `PUT_BACK_PRIORITY`.
 
 use super::demand::DEFAULT_KIND;
 use super::fact::{Grant, JobId, MachineName, OrderId};
@@ -28,6 +31,15 @@ pub const RESERVED_AT_ONCE_MAX: usize = 4096;
 
 /// How many events of a live job are remembered; the journal has them all.
 pub const JOB_LOG_MAX: usize = 64;
+
+/// The kind of a board that writes images; its argument is `{"image": ...}`, and only a board that offers the image is lent.
+pub const BURN_KIND: &str = "burn";
+
+/// The priority at which a job waits again that was put back in the line.
+pub const PUT_BACK_PRIORITY: i32 = -5;
+
+/// How an image is called: so many digits, hexadecimal, in lower case.
+pub const IMAGE_DIGITS: usize = 32;
 
 /// What the name begins with under which a door acts; no user's name can.
 const DOOR_MARK: char = '/';
@@ -139,6 +151,18 @@ impl JobSpec {
         self.kind.as_deref().is_none_or(|kind| kind == DEFAULT_KIND) && asks_for_boot(&self.kind_args)
     }
 
+    /// What a board must offer to be lent for it: the image that the kind `burn` is to write. Boards that such a job loses are
+    /// no fault of its own, so it is put back in the line as often as it takes.
+    pub fn needs(&self) -> Option<Arc<str>> {
+        let one_board = match &self.want {
+            Want::Boards(count) => *count == 1,
+            Want::Serials(serials) => serials.len() == 1,
+            _ => false,
+        };
+        let burns = self.kind.as_deref() == Some(BURN_KIND) && !self.reserved;
+        if burns && one_board { image_of(&self.kind_args) } else { None }
+    }
+
     /// On whose account it counts. What people tell a door about themselves is no proof, so all whom it lets in have
     /// one account together: they use up nobody else's, and do not fill the lab under invented names.
     pub fn account(&self) -> Arc<str> {
@@ -161,6 +185,14 @@ pub fn asks_for_boot(kind_args: &str) -> bool {
     let args = || serde_json::from_str::<serde_json::Value>(kind_args).ok();
     !kind_args.is_empty()
         && args().is_some_and(|args| args.get("boot") == Some(&serde_json::Value::Bool(true)))
+}
+
+/// The image that the arguments of the kind `burn` name.
+pub fn image_of(kind_args: &str) -> Option<Arc<str>> {
+    let args = serde_json::from_str::<serde_json::Value>(kind_args).ok()?;
+    let image = args.get("image")?.as_str()?;
+    let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    (image.len() == IMAGE_DIGITS && image.bytes().all(is_digit)).then(|| image.into())
 }
 
 /// The state of a job, with spalloc's numbers.
@@ -220,6 +252,8 @@ pub enum Reason {
     MachineRemoved(MachineName),
     /// Boards failed once too often.
     BoardsFailed(Arc<str>),
+    /// What it was for is done; the words of whoever did it.
+    Done(Arc<str>),
 }
 
 impl fmt::Display for Reason {
@@ -234,6 +268,8 @@ impl fmt::Display for Reason {
                 write!(f, "machine '{machine}' was removed, or has other boards now")
             }
             Reason::BoardsFailed(why) => write!(f, "boards failed: {why}"),
+            Reason::Done(words) if words.is_empty() => write!(f, "done"),
+            Reason::Done(words) => write!(f, "done: {words}"),
         }
     }
 }

@@ -3,8 +3,9 @@
 //! The states of boards are kept in columns, because a machine may have three million of them; what only few
 //! boards have (trouble, reports, marks) is kept beside, by board.
 
-use super::board::{Board, BoardState, Note, Trouble};
+use super::board::{Board, BoardState, Note, Tally, Trouble};
 use super::fact::{Grant, MachineName, Mark};
+use super::offers::Offers;
 use super::snapshot::{BoardRun, BoardWords};
 use crate::allocator::link::Link;
 use crate::allocator::torus::{Torus, Triad};
@@ -311,6 +312,9 @@ pub struct Machine {
     marks: BTreeMap<BoardIndex, Note>,
     notes: BTreeMap<BoardIndex, Note>,
     reports: BTreeMap<BoardIndex, BTreeMap<Arc<str>, Arc<str>>>,
+    offers: Offers,
+    names: BTreeMap<BoardIndex, Arc<str>>,
+    tallies: BTreeMap<BoardIndex, Tally>,
 }
 
 impl Machine {
@@ -328,6 +332,9 @@ impl Machine {
             marks: BTreeMap::new(),
             notes: BTreeMap::new(),
             reports: BTreeMap::new(),
+            offers: Offers::default(),
+            names: BTreeMap::new(),
+            tallies: BTreeMap::new(),
             spec,
         };
         machine.counts[BoardState::Free as usize] = count as u32;
@@ -456,6 +463,9 @@ impl Machine {
             .chain(self.marks.keys())
             .chain(self.notes.keys())
             .chain(self.reports.keys())
+            .chain(self.offers.boards())
+            .chain(self.names.keys())
+            .chain(self.tallies.keys())
             .collect();
         let words = |board: &BoardIndex| BoardWords {
             board: *board,
@@ -463,6 +473,9 @@ impl Machine {
             mark: self.marks.get(board).cloned(),
             note: self.notes.get(board).cloned(),
             reports: self.reports.get(board).cloned().unwrap_or_default(),
+            offers: self.offers.of(*board).into(),
+            called: self.names.get(board).cloned().unwrap_or_default(),
+            tally: self.tallies.get(board).copied().unwrap_or_default(),
         };
         boards.into_iter().map(words).collect()
     }
@@ -486,7 +499,12 @@ impl Machine {
             return Err(format!("{} has no board number {}", self.spec.name, board.0));
         }
         let known = self.troubles.contains_key(&board) || self.marks.contains_key(&board);
-        if known || self.notes.contains_key(&board) || self.reports.contains_key(&board) {
+        let known = known || self.names.contains_key(&board) || self.tallies.contains_key(&board);
+        if known
+            || !self.offers.of(board).is_empty()
+            || self.notes.contains_key(&board)
+            || self.reports.contains_key(&board)
+        {
             return Err(format!("{} is spoken of twice", self.spec.board_text(board)));
         }
         words.trouble.map(|trouble| self.troubles.insert(board, trouble));
@@ -494,6 +512,11 @@ impl Machine {
         words.note.map(|note| self.notes.insert(board, note));
         if !words.reports.is_empty() {
             self.reports.insert(board, words.reports);
+        }
+        self.offers.set(board, words.offers);
+        self.set_name(board, words.called);
+        if words.tally != Tally::default() {
+            self.tallies.insert(board, words.tally);
         }
         Ok(())
     }
@@ -539,7 +562,40 @@ impl Machine {
             trouble: self.troubles.get(&board),
             mark: self.marks.get(&board),
             reports: self.reports.get(&board),
+            offers: self.offers.of(board),
+            called: self.names.get(&board).map_or("", |name| name),
+            tally: self.tallies.get(&board).copied().unwrap_or_default(),
         }
+    }
+
+    /// Whether its boards say what they offer: only then is it asked of them.
+    pub fn has_offers(&self) -> bool {
+        self.spec.agents && self.spec.triads().is_none()
+    }
+
+    /// The boards in service that offer a label, in order.
+    pub fn offering(&self, label: &str) -> impl Iterator<Item = BoardIndex> {
+        let in_service =
+            |board: &BoardIndex| self.state(*board) == BoardState::Free || self.state(*board).is_held();
+        self.offers.with(label).filter(in_service)
+    }
+
+    /// Writes down what a board offers.
+    pub fn set_offers(&mut self, board: BoardIndex, offers: Arc<[Arc<str>]>) {
+        self.offers.set(board, offers);
+    }
+
+    /// Calls a board by a name, or by none.
+    pub fn set_name(&mut self, board: BoardIndex, name: Arc<str>) {
+        match name.is_empty() {
+            true => self.names.remove(&board),
+            false => self.names.insert(board, name),
+        };
+    }
+
+    /// What became of the jobs that were to be done on a board, to be counted on.
+    pub fn tally_mut(&mut self, board: BoardIndex) -> &mut Tally {
+        self.tallies.entry(board).or_default()
     }
 
     /// The last grant under which a board was touched.
@@ -653,6 +709,18 @@ impl Machine {
         self.reports.remove(&board);
     }
 
+    /// Only boards of agents that are there offer anything.
+    fn check_offers(&self) -> Result<(), String> {
+        self.offers.check()?;
+        let wrong = |board: &&BoardIndex| {
+            !self.has_offers() || self.states.get(board.0 as usize).is_none_or(|s| *s == BoardState::Offline)
+        };
+        match self.offers.boards().find(wrong) {
+            Some(board) => Err(format!("board {} of {} offers what it cannot", board.0, self.spec.name)),
+            None => Ok(()),
+        }
+    }
+
     /// Says what must always hold of a machine.
     pub fn check(&self) -> Result<(), String> {
         let mut counts = [0; BoardState::COUNT];
@@ -670,6 +738,7 @@ impl Machine {
                 return Err(format!("{} is {state:?} and its trouble is wrong", self.spec.board_text(board)));
             }
         }
+        self.check_offers()?;
         if counts != self.counts {
             return Err(format!("{} counts {:?}, has {counts:?}", self.spec.name, self.counts));
         }

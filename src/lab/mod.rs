@@ -12,7 +12,7 @@
 //! - `see` answers every question (`agents`: what those that come with boards must know); `reach` says who may speak to a board.
 //! - `check` says what must always hold.
 //!
-//! Who is next is the business of `demand` (what a request asks of a machine), `queue` (the line) and `track` (the
+//! What boards offer beside being there is in `offers`. Who is next is the business of `demand` (what a request asks of a machine), `queue` (the line) and `track` (the
 //! pass over one machine); why somebody is not, of `explain`.
 //!
 //! Beside the facts stand signs of life (`note`): they move deadlines and are never journalled, which is why
@@ -39,6 +39,7 @@ mod apply;
 mod check;
 mod decide;
 mod explain;
+mod offers;
 mod reach;
 mod react;
 mod see;

@@ -197,6 +197,11 @@ impl Queue {
         lost
     }
 
+    /// Whether a job stands in the line at this place.
+    pub fn has(&self, place: Place) -> bool {
+        self.line.contains_key(&place)
+    }
+
     /// How many jobs wait.
     pub fn len(&self) -> usize {
         self.line.len()
@@ -233,13 +238,14 @@ impl Queue {
     fn next_fit_on(&mut self, number: usize, lab: &Surroundings<'_>) -> Option<Fit> {
         // Where nothing is free there is nothing to try; when that changes, the track is awake again.
         while lab.machines[number].allocator.free_count() > 0 {
-            let (place, demand) = self.tracks[number].next_head()?;
+            let (place, demand) = self.tracks[number].next_head(&lab.machines[number])?;
             let class = self.classes.get(&demand)?;
             let Some((_, request)) = class.fits.iter().find(|(machine, _)| *machine == number) else {
                 continue;
             };
+            let Some(request) = demand.narrowed(request, &lab.machines[number]) else { continue };
             if let Some(placement) =
-                self.tracks[number].try_head(place, request, demand.lease_ms(), number, lab)
+                self.tracks[number].try_head(place, &request, demand.lease_ms(), number, lab)
             {
                 return Some(Fit { job: place.job(), machine: number, placement });
             }

@@ -43,6 +43,8 @@ impl Lab {
             Event::BoardTested { order, .. } => effects.extend(self.order(*order)),
             Event::BoardQuarantined { board, .. }
             | Event::BoardOffline { board, .. }
+            | Event::BoardOffers { board, .. }
+            | Event::BoardNamed { board, .. }
             | Event::BoardSet { board, .. }
             | Event::BoardMarked { board, .. } => {
                 effects.push(Effect::MachineChanged(board.machine.clone()));

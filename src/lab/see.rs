@@ -137,6 +137,9 @@ impl Lab {
             retest_at: board.trouble.and_then(|trouble| trouble.retest_at),
             marked: board.mark.map(|note| note.mark),
             reports: board.reports.map_or(0, |reports| reports.len()),
+            offers: board.offers.to_vec(),
+            called: board.called.into(),
+            tally: board.tally,
         }
     }
 

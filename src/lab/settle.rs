@@ -74,10 +74,7 @@ impl Lab {
         let job = self.jobs.get(job)?;
         let reason: Arc<str> = Self::last_failure(job).into();
         let ready_once = job.loan.as_ref().is_some_and(|loan| loan.was_ready);
-        if ready_once || job.spec.reserved || job.attempts + 1 >= self.options.grant_attempts_max {
-            return Some(self.destroyed(job, Reason::BoardsFailed(reason)));
-        }
-        Some(Event::JobRequeued { job: job.id, order: self.cleaning_order(job), reason })
+        Some(self.deprived(job, !ready_once, reason))
     }
 
     fn last_failure(job: &super::job::Job) -> String {

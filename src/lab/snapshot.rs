@@ -7,7 +7,7 @@
 //!
 //! What is deliberately not here: how a piece is spelled (`journal::record`).
 
-use super::board::{BoardState, Note, Trouble};
+use super::board::{BoardState, Note, Tally, Trouble};
 use super::demand::Demand;
 use super::fact::{Grant, JobId, MachineName, OrderId, SessionKey};
 use super::job::{Job, JobState};
@@ -82,6 +82,12 @@ pub struct BoardWords {
     pub note: Option<Note>,
     /// What holders said of it, by who said it.
     pub reports: BTreeMap<Arc<str>, Arc<str>>,
+    /// What it offers, in order, each once.
+    pub offers: Arc<[Arc<str>]>,
+    /// How people call it; empty when nobody said.
+    pub called: Arc<str>,
+    /// What became of the jobs that were to be done on it.
+    pub tally: Tally,
 }
 
 impl Lab {

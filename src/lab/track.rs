@@ -3,12 +3,13 @@
 //! Heads (the first of each class) are tried in the order of the line. The first that does not fit is the machine's
 //! head: the boards it would get the earliest are held, and later jobs go only where they touch none of them, or
 //! are over before the held boards could come together. A job that has waited `patience` lets nobody past; only
-//! one that waits for boards by name keeps no others from anybody. One that could not be met with the boards in
-//! service waits for a repair, not for its turn: nothing is held for it, and it stops nobody.
+//! one that waits for boards by name, or for what only some boards offer, keeps no others from anybody. One that could not
+//! be met with the boards in service waits for a repair, or for an offer, not for its turn: nothing is held for it, and it
+//! stops nobody.
 //!
 //! Everything here but `heads` is a memo, no truth: forgetting it (`forget`) costs time, nothing else. It stays right
-//! because whatever could let a job fit that did not fit before makes it forget: boards that come back or are set
-//! aside, a job that leaves for which boards were held or which let nobody past, a job that comes in front of the
+//! because whatever could let a job fit that did not fit before makes it forget: boards that come back, are set aside or
+//! offer other things, a job that leaves for which boards were held or which let nobody past, a job that comes in front of the
 //! one boards are held for. More jobs in the line, and time, only ever take room away.
 
 use super::board::BoardState;
@@ -63,7 +64,7 @@ struct Blocked {
 enum Claim {
     /// The machine: it has waited only because others came first.
     Machine,
-    /// The boards it named; it has no use for others.
+    /// The boards it named, or that offer what it needs; it has no use for others.
     Boards(Hold),
     /// Nothing: it waits for boards that are out of service, not for its turn.
     Nothing,
@@ -71,12 +72,13 @@ enum Claim {
 
 impl Claim {
     fn of(demand: Option<&Arc<Demand>>, number: usize, lab: &Surroundings<'_>) -> Claim {
-        let request = demand.and_then(|demand| demand.request(&lab.machines[number]).ok());
+        let request = demand.and_then(|demand| demand.request_now(&lab.machines[number]).ok());
         let Some(request) = request else { return Claim::Nothing };
-        match best_wait(&request, number, lab) {
-            Some((boards, _)) if matches!(request.size, Size::Named(_)) => Claim::Boards(boards),
-            Some(_) => Claim::Machine,
-            None => Claim::Nothing,
+        match (best_wait(&request, number, lab), request.size) {
+            (None, _) => Claim::Nothing,
+            (Some((boards, _)), Size::Named(_)) => Claim::Boards(boards),
+            (Some(_), Size::AnyOf(boards)) => Claim::Boards(Hold::on_boards(boards)),
+            (Some(_), _) => Claim::Machine,
         }
     }
 }
@@ -136,7 +138,8 @@ impl Track {
     pub fn leave(&mut self, place: Place) {
         self.step_back(place);
         let held = self.hold.as_ref().is_some_and(|held| held.place == place);
-        if self.blocked.remove(&place).is_some() && (held || self.turned_away) {
+        let Some(blocked) = self.blocked.remove(&place) else { return };
+        if held || self.turned_away || matches!(blocked.claim, Some(Claim::Boards(_))) {
             self.forget();
         }
     }
@@ -161,8 +164,18 @@ impl Track {
         *self = Track::default();
     }
 
-    /// The next head to be tried.
-    pub fn next_head(&mut self) -> Option<(Place, Arc<Demand>)> {
+    /// The next head to be tried. One that needs what nobody offers is passed by and blocks nothing; an offer makes the
+    /// track forget.
+    pub fn next_head(&mut self, machine: &Machine) -> Option<(Place, Arc<Demand>)> {
+        loop {
+            let (place, demand) = self.next_in_line()?;
+            if demand.is_offered(machine) {
+                return Some((place, demand));
+            }
+        }
+    }
+
+    fn next_in_line(&mut self) -> Option<(Place, Arc<Demand>)> {
         if let Some(place) = self.fresh.pop_first() {
             return self.heads.get(&place).map(|demand| (place, demand.clone()));
         }
@@ -249,12 +262,13 @@ impl Track {
             let (blocked, hold) = (self.blocked.clone(), self.hold.clone());
             return Track { heads, blocked, hold, ..Track::default() }.unless_full(place);
         }
-        let heads: BTreeMap<_, _> = (self.heads.range(..place).take(CLASSES_BLOCKED_MAX))
-            .map(|(at, demand)| (*at, demand.clone()))
-            .collect();
+        let machine = &lab.machines[number];
+        let offered = self.heads.range(..place).filter(|(_, demand)| demand.is_offered(machine));
+        let heads: BTreeMap<_, _> =
+            offered.take(CLASSES_BLOCKED_MAX).map(|(at, demand)| (*at, demand.clone())).collect();
         let mut sketch = Track { heads, ..Track::default() };
-        while let Some((at, demand)) = sketch.next_head() {
-            let Ok(request) = demand.request(&lab.machines[number]) else { continue };
+        while let Some((at, demand)) = sketch.next_head(machine) {
+            let Ok(request) = demand.request_now(machine) else { continue };
             if sketch.try_head(at, &request, demand.lease_ms(), number, lab).is_some() {
                 return None;
             }
@@ -270,8 +284,8 @@ impl Track {
 
     /// The first in front of a place that could use some of these boards.
     pub fn waits_for_some(&self, place: Place, boards: &[BoardIndex], machine: &Machine) -> Option<JobId> {
-        let could_use = |demand: &Demand| match demand.request(machine).map(|request| request.size) {
-            Ok(Size::Named(named)) => named.iter().any(|board| boards.contains(board)),
+        let could_use = |demand: &Demand| match demand.request_now(machine).map(|request| request.size) {
+            Ok(Size::Named(named) | Size::AnyOf(named)) => named.iter().any(|board| boards.contains(board)),
             Ok(_) => true,
             Err(_) => false,
         };
@@ -299,7 +313,7 @@ impl Track {
         for (blocked_at, blocked) in self.blocked.range_mut(..place).filter(|(_, blocked)| !blocked.hopeless)
         {
             let demand = self.heads.get(blocked_at);
-            let request = demand.and_then(|demand| demand.request(&lab.machines[number]).ok());
+            let request = demand.and_then(|demand| demand.request_now(&lab.machines[number]).ok());
             if let Some((boards, latest)) = request.and_then(|request| best_wait(&request, number, lab)) {
                 let until = Some(latest).filter(|latest| *latest != SOME_TIME).map(Moment);
                 self.hold = Some(Held { place: *blocked_at, boards, until });

@@ -1,6 +1,6 @@
 //! Questions and answers: every list, page and metric is made of these, whichever door it leaves by.
 
-use super::board::BoardState;
+use super::board::{BoardState, Tally};
 use super::fact::{JobId, MachineName, Mark};
 use super::job::{JobEvent, JobSpec, JobState, Loan, Reason};
 use super::machine::{MachineSpec, Physical};
@@ -329,6 +329,12 @@ pub struct BoardView {
     pub marked: Option<Mark>,
     /// How many holders reported it.
     pub reports: usize,
+    /// What it offers, in order.
+    pub offers: Vec<Arc<str>>,
+    /// How people call it; empty when nobody said.
+    pub called: Arc<str>,
+    /// What became of the jobs that were to be done on it.
+    pub tally: Tally,
 }
 
 /// A job.

@@ -170,5 +170,6 @@ fn word_of(reason: &Reason) -> &'static str {
         Reason::Impossible(_) => "impossible",
         Reason::MachineRemoved(_) => "machine_removed",
         Reason::BoardsFailed(_) => "boards_failed",
+        Reason::Done(_) => "done",
     }
 }

@@ -17,6 +17,7 @@ pub fn of(job: &JobView) -> Option<String> {
         Reason::LeaseOver => "Lease over.".to_owned(),
         Reason::Impossible(_) => "No suitable machines available.".to_owned(),
         Reason::MachineRemoved(_) => "Machine removed.".to_owned(),
+        Reason::Done(words) => words.to_string(),
         Reason::BoardsFailed(why) => return Some(format!("Machine configuration failed. Error: {why}")),
     };
     Some(if cancelled { format!("{CANCELLED}{text}") } else { text })

@@ -62,7 +62,7 @@ pub fn texts<'a>(texts: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<Text> {
 }
 
 /// Texts, back again.
-fn shared<C: FromIterator<Arc<str>>>(texts: Vec<Text>) -> C {
+pub fn shared<C: FromIterator<Arc<str>>>(texts: Vec<Text>) -> C {
     texts.into_iter().map(|text| text.0).collect()
 }
 
@@ -242,6 +242,8 @@ pub enum Why {
     MachineRemoved(Text),
     /// Boards failed once too often.
     BoardsFailed(Text),
+    /// What it was for is done.
+    Done(Text),
 }
 
 impl From<&Reason> for Why {
@@ -253,6 +255,7 @@ impl From<&Reason> for Why {
             Reason::Impossible(why) => Why::Impossible(why.into()),
             Reason::MachineRemoved(machine) => Why::MachineRemoved(machine.into()),
             Reason::BoardsFailed(why) => Why::BoardsFailed(why.into()),
+            Reason::Done(words) => Why::Done(words.into()),
         }
     }
 }
@@ -266,6 +269,7 @@ impl From<Why> for Reason {
             Why::Impossible(why) => Reason::Impossible(why.0),
             Why::MachineRemoved(machine) => Reason::MachineRemoved(machine.0),
             Why::BoardsFailed(why) => Reason::BoardsFailed(why.0),
+            Why::Done(words) => Reason::Done(words.0),
         }
     }
 }

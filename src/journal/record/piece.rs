@@ -8,7 +8,7 @@ use super::{RecordError, Written, read, write};
 use crate::allocator::torus::Triad;
 use crate::allocator::{BoardIndex, Region};
 use crate::clock::Moment;
-use crate::lab::board::{BoardState, Note, Trouble};
+use crate::lab::board::{BoardState, Note, Tally, Trouble};
 use crate::lab::effect::Action;
 use crate::lab::fact::{Grant, JobId, MachineName, OrderId, SessionKey};
 use crate::lab::job::{Extension, Job, JobEvent, JobState, Loan};
@@ -31,14 +31,14 @@ pub fn body_of(piece: &Piece) -> Written {
         }
         Piece::Machine { spec } => write("machine", 2, &MachineIs { spec: (&**spec).into() }),
         Piece::Boards(runs) => write("boards", 1, &Boards { runs: runs.iter().map(Run::of).collect() }),
-        Piece::Board(words) => write("board", 1, &BoardSaid::of(words)),
+        Piece::Board(words) => write("board", 2, &BoardSaid::of(words)),
         Piece::Wear(boards) => write("wear", 1, &Wear { boards: boards.as_slice().into() }),
         Piece::User { name, user } => write("user", 1, &UserIs::of(name, user)),
         Piece::Session { key, record } => write("session", 1, &SessionIs::of(*key, record)),
         Piece::SessionsOver(over) => {
             write("sessions_over", 1, &SessionsOver { sessions: over.iter().map(|key| Key(*key)).collect() })
         }
-        Piece::Job(job) => write("job", 2, &JobIs::of(job)?),
+        Piece::Job(job) => write("job", 3, &JobIs::of(job)?),
         Piece::Retired(jobs) => {
             write("retired", 1, &Retired { jobs: jobs.iter().map(|job| job.0).collect() })
         }
@@ -55,13 +55,14 @@ pub fn piece_of(kind: &str, version: u16, body: &str) -> Read<Piece> {
         ("counters", 1) => Ok(read::<Counters>(body)?.piece()),
         ("machine", 1 | 2) => Ok(Piece::Machine { spec: Arc::new(read::<MachineIs>(body)?.spec.spec()?) }),
         ("boards", 1) => read::<Boards>(body)?.piece(),
-        ("board", 1) => read::<BoardSaid>(body)?.piece(),
+        // Version 2 may say what it offers, how it is called, and what became of jobs on it.
+        ("board", 1 | 2) => read::<BoardSaid>(body)?.piece(),
         ("wear", 1) => Ok(Piece::Wear(read::<Wear>(body)?.boards.0)),
         ("user", 1) => read::<UserIs>(body)?.piece(),
         ("session", 1) => read::<SessionIs>(body)?.piece(),
         ("sessions_over", 1) => Ok(read::<SessionsOver>(body)?.piece()),
-        // Version 2 may say that it is a reservation, and what became of its lease.
-        ("job", 1 | 2) => read::<JobIs>(body)?.piece(),
+        // Version 2 may say that it is a reservation, and what became of its lease; version 3 that it was done.
+        ("job", 1..=3) => read::<JobIs>(body)?.piece(),
         ("retired", 1) => Ok(read::<Retired>(body)?.piece()),
         ("order", 1) => read::<OrderIs>(body)?.piece(),
         ("cooling", 1) => Ok(read::<Cooling>(body)?.piece()),
@@ -157,6 +158,13 @@ struct BoardSaid {
     note: Option<NoteIs>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     reports: Vec<(Text, Text)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    offers: Vec<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    called: Option<Text>,
+    /// How many jobs were done on it, and how many put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tally: Option<(u64, u64)>,
 }
 
 impl BoardSaid {
@@ -167,6 +175,9 @@ impl BoardSaid {
             mark: words.mark.as_ref().map(NoteIs::of),
             note: words.note.as_ref().map(NoteIs::of),
             reports: words.reports.iter().map(|(by, reason)| (by.into(), reason.into())).collect(),
+            offers: texts(&*words.offers),
+            called: Some(&words.called).filter(|name| !name.is_empty()).map(Text::from),
+            tally: Some((words.tally.done, words.tally.failed)).filter(|tally| *tally != (0, 0)),
         }
     }
 
@@ -182,6 +193,9 @@ impl BoardSaid {
             mark: self.mark.map(NoteIs::note),
             note: self.note.map(NoteIs::note),
             reports,
+            offers: shared(self.offers),
+            called: self.called.map_or_else(|| "".into(), |name| name.0),
+            tally: self.tally.map(|(done, failed)| Tally { done, failed }).unwrap_or_default(),
         }))
     }
 }

@@ -166,12 +166,14 @@ pub struct JobRequeued {
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<Order>,
     reason: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i32>,
 }
 
 impl JobRequeued {
     /// What is kept of the event.
-    pub fn of(job: JobId, order: Option<OrderId>, reason: &Arc<str>) -> JobRequeued {
-        JobRequeued { job: job.0, order: order.map(Order::from), reason: reason.into() }
+    pub fn of(job: JobId, order: Option<OrderId>, reason: &Arc<str>, priority: Option<i32>) -> JobRequeued {
+        JobRequeued { job: job.0, order: order.map(Order::from), reason: reason.into(), priority }
     }
 
     /// The event it is.
@@ -180,6 +182,7 @@ impl JobRequeued {
             job: JobId(self.job),
             order: self.order.map(OrderId::from),
             reason: self.reason.0,
+            priority: self.priority,
         }
     }
 }
@@ -406,6 +409,50 @@ impl BoardOffline {
     pub fn event(self) -> Event {
         let board = BoardRef { machine: self.machine.0, board: BoardIndex(self.board) };
         Event::BoardOffline { board, reason: self.reason.0 }
+    }
+}
+
+/// `Event::BoardOffers`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardOffers {
+    machine: Text,
+    board: u32,
+    offers: Vec<Text>,
+}
+
+impl BoardOffers {
+    /// What is kept of the event.
+    pub fn of(board: &BoardRef, offers: &[Arc<str>]) -> BoardOffers {
+        BoardOffers { machine: (&board.machine).into(), board: board.board.0, offers: texts(offers) }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        let board = BoardRef { machine: self.machine.0, board: BoardIndex(self.board) };
+        Event::BoardOffers { board, offers: shared(self.offers) }
+    }
+}
+
+/// `Event::BoardNamed`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardNamed {
+    machine: Text,
+    board: u32,
+    name: Text,
+}
+
+impl BoardNamed {
+    /// What is kept of the event.
+    pub fn of(board: &BoardRef, name: &Arc<str>) -> BoardNamed {
+        BoardNamed { machine: (&board.machine).into(), board: board.board.0, name: name.into() }
+    }
+
+    /// The event it is.
+    pub fn event(self) -> Event {
+        let board = BoardRef { machine: self.machine.0, board: BoardIndex(self.board) };
+        Event::BoardNamed { board, name: self.name.0 }
     }
 }
 

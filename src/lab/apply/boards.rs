@@ -98,10 +98,23 @@ impl Lab {
         self.drop_from_cooling(at);
         let machine = &mut self.machines[number];
         machine.set_aside(at.board, BoardState::Offline, None, now);
+        machine.set_offers(at.board, [].into());
         let note = Note { mark: Mark::Free, by: AGENT.into(), reason: reason.clone() };
         machine.set_note(at.board, Some(note));
         self.condemn(number, &[at.board]);
         self.queue.reconsider(number);
+    }
+
+    /// A board offers other labels than before: who waits for one of them may have his turn now.
+    pub(super) fn offer(&mut self, at: &BoardRef, offers: &Arc<[Arc<str>]>) {
+        let Some(number) = self.machine_number(&at.machine) else { return };
+        self.machines[number].set_offers(at.board, offers.clone());
+        self.queue.reconsider(number);
+    }
+
+    pub(super) fn name_of_board(&mut self, at: &BoardRef, name: &Arc<str>) {
+        let Some(number) = self.machine_number(&at.machine) else { return };
+        self.machines[number].set_name(at.board, name.clone());
     }
 
     /// A board does not cool down any more.

@@ -2,6 +2,7 @@
 
 use crate::allocator::{BoardIndex, Region};
 use crate::clock::Moment;
+use crate::lab::board::Tally;
 use crate::lab::demand::{DEFAULT_KIND, Demand};
 use crate::lab::fact::{Grant, JobId, MachineName, OrderId};
 use crate::lab::job::{Job, JobEvent, JobSpec, JobState, Loan, Reason};
@@ -96,17 +97,44 @@ impl Lab {
         self.open_switch(id, power, at);
     }
 
-    pub(super) fn requeue_job(&mut self, id: JobId, order: Option<OrderId>, reason: &Arc<str>, at: Moment) {
+    pub(super) fn requeue_job(
+        &mut self,
+        id: JobId,
+        order: Option<OrderId>,
+        reason: &Arc<str>,
+        priority: Option<i32>,
+        at: Moment,
+    ) {
+        if self.jobs.get(&id).and_then(|job| job.live_loan()).is_some_and(|loan| loan.was_ready) {
+            self.count_on_boards(id, |tally| tally.failed = tally.failed.saturating_add(1));
+        }
         self.return_boards(id, order, at);
         let Some(job) = self.move_job(id, JobState::Queued) else { return };
         job.loan = None;
-        job.attempts += 1;
+        job.attempts = job.attempts.saturating_add(1);
         job.remember(at, JobEvent::Requeued(reason.clone()));
+        if let Some(priority) = priority {
+            job.spec = Arc::new(JobSpec { priority, ..JobSpec::clone(&job.spec) });
+        }
         let spec = job.spec.clone();
         self.enter_queue(id, &spec);
     }
 
+    /// Counts what became of a job on the boards that it has.
+    fn count_on_boards(&mut self, id: JobId, count: impl Fn(&mut Tally)) {
+        let loan = self.jobs.get(&id).and_then(|job| job.live_loan());
+        let Some((machine, boards)) = loan.map(|loan| (loan.machine.clone(), loan.boards.clone())) else {
+            return;
+        };
+        if let Some(number) = self.machine_number(&machine) {
+            boards.iter().for_each(|board| count(self.machines[number].tally_mut(*board)));
+        }
+    }
+
     pub(super) fn end_job(&mut self, id: JobId, order: Option<OrderId>, reason: &Reason, at: Moment) {
+        if matches!(reason, Reason::Done(_)) {
+            self.count_on_boards(id, |tally| tally.done = tally.done.saturating_add(1));
+        }
         self.return_boards(id, order, at);
         let Some(job) = self.jobs.get(&id) else { return };
         if let Some(lapses_at) = job.lapses_at() {

@@ -28,7 +28,9 @@ impl Lab {
             }
             Event::JobReady { job, order, power } => self.ready_job(*job, *order, *power, at),
             Event::JobPowering { job, power, .. } => self.switch_job(*job, *power, at),
-            Event::JobRequeued { job, order, reason } => self.requeue_job(*job, *order, reason, at),
+            Event::JobRequeued { job, order, reason, priority } => {
+                self.requeue_job(*job, *order, reason, *priority, at)
+            }
             Event::JobDestroyed { job, order, reason } => self.end_job(*job, *order, reason, at),
             Event::LeaseExtended { job, until } => self.extend_lease(*job, *until, at),
             Event::LeaseEnding { job, .. } => self.note_warning(*job, at),
@@ -46,6 +48,8 @@ impl Lab {
             }
             Event::BoardsAnnounced { machine, serials } => self.join_boards(machine, serials, at),
             Event::BoardOffline { board, reason } => self.take_offline(board, reason, at),
+            Event::BoardOffers { board, offers } => self.offer(board, offers),
+            Event::BoardNamed { board, name } => self.name_of_board(board, name),
             Event::BoardTested { board, order } => self.test_board(board, *order, at),
             Event::BoardReported { board, by, reason } => self.report(board, by, reason),
             Event::BoardMarked { board, mark, by, reason } => self.mark(board, *mark, by, reason),

@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::lab::Lab;
 use crate::lab::board::{BoardState, Note};
 use crate::lab::fact::{BoardRef, Event, MachineName, Mark};
-use crate::lab::job::{Job, JobState, Reason};
+use crate::lab::job::{Job, JobState};
 use crate::lab::machine::{ANNOUNCED_BOARDS_MAX, Machine, is_serial};
 use crate::lab::refusal::Refusal;
 use std::collections::BTreeSet;
@@ -164,14 +164,10 @@ impl Lab {
         let at = board.map_or_else(String::new, |board| machine.spec.board_text(board));
         let reason: Arc<str> = format!("{at}: {reason}").into();
         let ready_once = job.loan.as_ref().is_some_and(|loan| loan.was_ready);
-        let others = !ready_once && !job.spec.reserved && job.state == JobState::Power;
-        if !others || job.attempts + 1 >= self.options.grant_attempts_max {
-            return self.destroyed(job, Reason::BoardsFailed(reason));
-        }
-        Event::JobRequeued { job: job.id, order: self.cleaning_order(job), reason }
+        self.deprived(job, !ready_once && job.state == JobState::Power, reason)
     }
 
-    fn agents_machine(&self, name: &MachineName) -> Result<&Machine, Refusal> {
+    pub(super) fn agents_machine(&self, name: &MachineName) -> Result<&Machine, Refusal> {
         let machine = self.machine(name).ok_or_else(|| Refusal::MachineUnknown(name.clone()))?;
         match machine.spec.agents {
             true => Ok(machine),

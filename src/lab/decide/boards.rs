@@ -3,7 +3,7 @@
 use super::{Decision, board_ref, require, require_short};
 use crate::allocator::BoardIndex;
 use crate::clock::Moment;
-use crate::lab::board::{BoardState, Note};
+use crate::lab::board::{BOARD_NAME_CHARS_MAX, BoardState, Note};
 use crate::lab::command::Caller;
 use crate::lab::effect::Action;
 use crate::lab::fact::{BoardRef, Event, Grant, MachineName, Mark, OrderId};
@@ -52,6 +52,18 @@ impl Lab {
             return Err(Refusal::BoardState("the board is offline; it comes back with its agent".to_owned()));
         }
         Ok(vec![Event::BoardSet { board: at, mark, by, reason: reason.clone() }])
+    }
+
+    pub(super) fn name_board(&self, caller: &Caller, address: &BoardAddress, name: &Arc<str>) -> Decision {
+        require(caller, Role::Operator, "only an operator may name a board")?;
+        if name.chars().count() > BOARD_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+            let what = format!("a name has at most {BOARD_NAME_CHARS_MAX} characters, no control characters");
+            return Err(Refusal::BadArgument(what));
+        }
+        let (machine, board) = self.find_board(address)?;
+        let news = *machine.board(board).called != **name;
+        let named = news.then(|| Event::BoardNamed { board: board_ref(machine, board), name: name.clone() });
+        Ok(named.into_iter().collect())
     }
 
     pub(super) fn retest_board(&self, caller: &Caller, address: &BoardAddress) -> Decision {

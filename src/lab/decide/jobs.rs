@@ -1,5 +1,6 @@
 //! Requests, power and the end of jobs.
 
+use super::burns::check_burn;
 use super::{Decision, require, require_short};
 use crate::allocator::BoardIndex;
 use crate::lab::Lab;
@@ -15,16 +16,20 @@ use std::sync::Arc;
 
 impl Lab {
     pub(super) fn create_job(&self, caller: &Caller, spec: &JobSpec) -> Decision {
-        let spec = asked_by(caller, spec);
+        let spec = self.as_meant(asked_by(caller, spec));
         self.check_request(caller, &spec, 1)?;
         self.check_possible(&spec)?;
+        check_burn(&spec)?;
         Ok(vec![self.queued(spec)])
     }
 
     pub(super) fn create_job_anyway(&self, caller: &Caller, spec: &JobSpec) -> Decision {
-        let spec = asked_by(caller, spec);
+        let spec = self.as_meant(asked_by(caller, spec));
         self.check_request(caller, &spec, 1)?;
         let possible = self.check_possible(&spec);
+        if possible.is_ok() {
+            check_burn(&spec)?;
+        }
         let mut events = vec![self.queued(spec)];
         if let Err(refusal) = possible {
             let reason = Reason::Impossible(refusal.fault().msg.into());

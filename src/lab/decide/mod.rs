@@ -1,11 +1,12 @@
 //! Wishes into facts, or a refusal. Nothing here writes.
 //!
 //! Here is who decides what, and what all share: who may, and which board is meant. The files beside have one kind of
-//! wish each: `jobs`, `leases`, `reservations`, `boards` (with what hardware answers), `agents` that come and go, `machines`,
+//! wish each: `jobs`, `burns`, `leases`, `reservations`, `boards` (with what hardware answers), `agents` that come and go, `machines`,
 //! `users` with their sessions and the service.
 
 mod agents;
 mod boards;
+mod burns;
 mod jobs;
 mod leases;
 mod machines;
@@ -50,6 +51,7 @@ impl Lab {
             Command::ReportBoard { board, reason } => self.report_board(caller, board, reason),
             Command::MarkBoard { board, mark, reason } => self.mark_board(caller, board, *mark, reason),
             Command::RetestBoard { board } => self.retest_board(caller, board),
+            Command::NameBoard { board, name } => self.name_board(caller, board, name),
             Command::CreateUser { user, role, phc } => self.create_user(caller, user, *role, phc),
             Command::SetPassword { user, phc } => self.set_password(caller, user, phc),
             Command::SetRole { user, role } => self.set_role(caller, user, *role),
@@ -74,6 +76,18 @@ impl Lab {
             Command::DrainBoards { machine, boards, draining } => {
                 require(caller, Role::Admin, SERVER_ONLY)?;
                 self.drain_boards(now, machine, boards, *draining)
+            }
+            Command::OfferOnBoard { machine, board, offers } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.offer_on_board(machine, *board, offers)
+            }
+            Command::PutBackJob { job, grant, reason } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.put_back_job(*job, *grant, reason)
+            }
+            Command::FinishJob { job, grant, words } => {
+                require(caller, Role::Admin, SERVER_ONLY)?;
+                self.finish_job(*job, *grant, words)
             }
             Command::AnswerOrder { order, obeyed, failed } => {
                 require(caller, Role::Admin, SERVER_ONLY)?;

@@ -4,6 +4,7 @@
 //! long as he likes, so never what is kept for a job that waits. Each board goes to a job of its own, queued and lent
 //! in one breath, which from then on is a job like any other.
 
+use super::burns::check_burn;
 use super::jobs::asked_by;
 use super::{Decision, board_ref, leases, require};
 use crate::allocator::BoardIndex;
@@ -36,6 +37,7 @@ impl Lab {
         let spec = asked_by(caller, &self.reserved_spec(wish));
         self.check_request(caller, &spec, count)?;
         let pools = self.pools_for(wish.machine.as_ref(), Some(&wish.kind))?;
+        check_burn(&spec)?;
         let picked = match &wish.pick {
             Pick::Any(_) => self.pick_any(now, &pools, count)?,
             Pick::Serials(serials) => self.pick_serials(now, &wish.machine, &pools, serials)?,
