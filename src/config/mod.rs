@@ -543,7 +543,7 @@ fn check_stand(settings: &Settings, machines: &[MachineConfig], complaints: &mut
     let name = settings.text("stand.machine");
     let takes_burners = |machine: &&MachineConfig| {
         matches!(machine.controller, ControllerSettings::Agent(_))
-            && machine.spec.kinds.iter().any(|kind| **kind == *lab::demand::BURN)
+            && machine.spec.kinds.iter().any(|kind| **kind == *lab::job::BURN_KIND)
     };
     let named = machines.iter().find(|machine| *machine.spec.name == *name);
     if settings.text("stand.listen").is_empty() || named.filter(takes_burners).is_some() {

@@ -174,7 +174,7 @@ impl Inside {
                     self.known.entry(image).or_default().title = Some(title);
                 }
             }
-            (_, Some(PART_ENDING)) => fs::remove_file(path)?,
+            (_, Some(ending)) if ending.ends_with(PART_ENDING) => fs::remove_file(path)?,
             _ => {}
         }
         Ok(())
