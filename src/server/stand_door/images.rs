@@ -239,6 +239,11 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// Which it is said to be.
+    pub fn image(&self) -> Hash {
+        self.image
+    }
+
     /// Some of its bytes.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), NotKept> {
         self.md5.update(bytes);
