@@ -23,6 +23,7 @@ pub mod connections;
 pub mod simulator;
 pub mod spinnaker;
 
+pub mod burner;
 pub mod controller;
 pub mod journal;
 

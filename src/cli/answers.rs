@@ -185,6 +185,18 @@ pub struct Board {
     /// Where it answers.
     #[serde(default)]
     pub host: Option<String>,
+    /// How people call it.
+    #[serde(default)]
+    pub name: String,
+    /// What it offers.
+    #[serde(default)]
+    pub offers: Vec<String>,
+    /// How many jobs were done on it.
+    #[serde(default)]
+    pub done: u64,
+    /// How many jobs were put back that it had begun.
+    #[serde(default)]
+    pub failed: u64,
     /// What came of switching it last; `get_board` alone tells.
     #[serde(default)]
     pub power: Option<PowerResult>,

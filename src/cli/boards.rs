@@ -68,6 +68,13 @@ enum Action {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Call a board by a name that people know (operators).
+    Name {
+        #[command(flatten)]
+        which: Which,
+        /// The name; an empty one takes it away.
+        name: String,
+    },
     /// Switch a board off and on.
     Cycle {
         #[command(flatten)]
@@ -128,6 +135,8 @@ pub fn boards(context: &Context, args: &BoardsArgs) -> Result<(), Failure> {
             let request = which.ask("set_board_state").with("state", word).with("reason", reason.as_str());
             context.show(request, |board| board_text(context, board))
         }
+        Action::Name { which, name } => context
+            .show(which.ask("name_board").with("name", name.as_str()), |board| board_text(context, board)),
         Action::Cycle { which } => context
             .order(which.ask("power_cycle_board"), || format!("{} was switched off and on", which.board)),
         Action::Identify { which, on, off } => {
@@ -176,7 +185,12 @@ fn board_text(context: &Context, board: Board) -> String {
 /// A board, what came of switching it last, and what its sensors said last.
 fn whole_text(context: &Context, mut board: Board) -> String {
     let (power, sensors) = (board.power.take(), board.sensors.take());
+    let offers = std::mem::take(&mut board.offers);
     let mut text = board_text(context, board);
+    if !offers.is_empty() {
+        text.push_str("\noffers\n");
+        offers.iter().for_each(|label| text.push_str(&format!("{}\n", plain(label))));
+    }
     if let Some(power) = power {
         let came = power.reason.map_or_else(|| "done".to_owned(), |why| format!("failed: {}", plain(&why)));
         text.push_str(&format!("\n{} {}  {came}\n", time_text(power.at), plain(&power.action)));
@@ -190,19 +204,31 @@ fn whole_text(context: &Context, mut board: Board) -> String {
 
 /// Boards as a table.
 pub fn boards_table(boards: &[Board]) -> Table {
-    let mut table = Table::new(&["BOARD", "MACHINE", "STATE", "JOB", "OWNER", "SINCE", "HOST", "REASON"]);
+    let mut table = Table::new(&[
+        "BOARD", "NAME", "MACHINE", "STATE", "JOB", "OWNER", "SINCE", "HOST", "DONE", "FAILED", "REASON",
+    ]);
     for board in boards {
         table.push([
             board.board.on(&board.machine),
+            board.name.clone(),
             board.machine.clone(),
             board.state.clone(),
             board.job_id.map(|job| job.to_string()).unwrap_or_default(),
             board.owner.clone().unwrap_or_default(),
             board.since.map(time_text).unwrap_or_default(),
             board.host.clone().unwrap_or_default(),
+            board.done.to_string(),
+            board.failed.to_string(),
             board.reason.clone().unwrap_or_default(),
         ]);
     }
+    let named = boards.iter().any(|board| !board.name.is_empty());
+    let counted = boards.iter().any(|board| board.done + board.failed > 0);
+    table.keep(|column| match column {
+        "NAME" => named,
+        "DONE" | "FAILED" => counted,
+        _ => true,
+    });
     table
 }
 
@@ -240,6 +266,21 @@ mod tests {
             "BOARD    MACHINE  STATE        JOB  OWNER  SINCE                 HOST  REASON\n\
              m:0,0,1  m        lent         7    ada    1970-01-01T00:00:00Z  h     -\n\
              s-1      devices  quarantined  -    -      -                     -     silent\n"
+        );
+    }
+
+    #[test]
+    fn names_and_tallies_are_shown_where_there_are_any() {
+        let boards: Vec<Board> = read(&json!([
+            {"machine": "burners", "board": "b-0", "state": "free", "name": "left", "offers": ["x"], "done": 3, "failed": 1},
+            {"machine": "burners", "board": "b-1", "state": "free", "name": "", "offers": [], "done": 0, "failed": 0},
+        ]))
+        .unwrap();
+        assert_eq!(
+            boards_table(&boards).render(false),
+            "BOARD  NAME  MACHINE  STATE  JOB  OWNER  SINCE  HOST  DONE  FAILED  REASON\n\
+             b-0    left  burners  free   -    -      -      -     3     1       -\n\
+             b-1    -     burners  free   -    -      -      -     0     0       -\n"
         );
     }
 

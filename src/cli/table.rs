@@ -5,14 +5,14 @@ use std::io::IsTerminal;
 
 /// Lines of cells under a heading.
 pub struct Table {
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these columns and no lines.
     pub fn new(columns: &'static [&'static str]) -> Table {
-        Table { columns, rows: Vec::new() }
+        Table { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a line; a cell without text shows a dash.
@@ -20,6 +20,16 @@ impl Table {
         debug_assert_eq!(N, self.columns.len());
         let cells = cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { plain(&cell) });
         self.rows.push(cells.into());
+    }
+
+    /// Keeps only some of the columns.
+    pub fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
+        let kept: Vec<_> = self.columns.iter().map(|column| is_kept(column)).collect();
+        for row in &mut self.rows {
+            let mut kept = kept.iter();
+            row.retain(|_| kept.next().is_none_or(|kept| *kept));
+        }
+        self.columns.retain(|column| is_kept(column));
     }
 
     /// The table as text. The last column is not padded.

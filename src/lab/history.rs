@@ -436,6 +436,9 @@ impl History {
         let Some(row) = self.open.get_mut(&job) else { return };
         let lent = self.telling.lent.get(&job).map(|lent| &lent.boards);
         let over = row.hear(fact.at, &event, lent, &self.telling.specs);
+        if let Event::JobRequeued { priority: Some(priority), .. } = fact.event {
+            row.spec = Arc::new(JobSpec { priority, ..JobSpec::clone(&row.spec) });
+        }
         if matches!(event, JobEvent::Destroyed(_)) {
             self.open.remove(&job);
         }
@@ -563,7 +566,7 @@ mod tests {
     }
 
     fn requeued(job: u64) -> Event {
-        Event::JobRequeued { job: JobId(job), order: None, reason: "a board failed".into() }
+        Event::JobRequeued { job: JobId(job), order: None, reason: "a board failed".into(), priority: None }
     }
 
     fn destroyed(job: u64) -> Event {

@@ -6,7 +6,7 @@ use super::shape::{self, seen};
 use super::{Arg, ArgType, Arguments, Function, Outcome};
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
-use crate::lab::board::BoardState;
+use crate::lab::board::{BOARD_NAME_CHARS_MAX, BoardState};
 use crate::lab::command::{Command, Consult};
 use crate::lab::fact::Mark;
 use crate::lab::job::JOB_TEXT_BYTES_MAX;
@@ -23,6 +23,9 @@ const BOARDS: u32 = 1000;
 
 /// So many bytes of arguments a command to a board's agent may have.
 const COMMAND_BYTES_MAX: usize = 65_536;
+
+/// So many bytes the longest name of a board can have.
+const CALLED_BYTES_MAX: usize = 4 * BOARD_NAME_CHARS_MAX;
 
 /// A number that counts something.
 const COUNT: ArgType = ArgType::Int(0, u32::MAX as i64);
@@ -165,6 +168,33 @@ pub static FUNCTIONS: &[Function] = &[
         ],
         example: r#"{"machine": "m", "x": 0, "y": 0, "z": 0, "state": "maintenance", "reason": "new fan"}"#,
         plan: plan_set_board_state,
+        answer: seen!(View::Board(board) => shape::machine::WholeBoard(board)),
+        null_for: &[],
+    },
+    Function {
+        name: "name_board",
+        service: "board",
+        doc: "Calls a board by a name that people know, beside its place or serial. Answers the board.",
+        args: addressed!(Arg::needed(
+            "name",
+            ArgType::Text(CALLED_BYTES_MAX),
+            "The name, of at most 64 characters; an empty one takes it away."
+        )),
+        result: "BOARD",
+        role: Role::Operator,
+        errors: &[
+            Code::BAD_ARGUMENT,
+            Code::MACHINE_UNKNOWN,
+            Code::BOARD_UNKNOWN,
+            Code::NOT_KEPT,
+            Code::TEXT_TOO_LONG,
+        ],
+        example: r#"{"serial": "devices-0", "name": "left of the door"}"#,
+        plan: |args, _| {
+            let (board, name) = (address(args)?, args.need("name", Arguments::shared)?);
+            let look = Query::Board(board.clone());
+            Ok(Plan::AskThenSee(Command::NameBoard { board, name }, look))
+        },
         answer: seen!(View::Board(board) => shape::machine::WholeBoard(board)),
         null_for: &[],
     },

@@ -51,10 +51,11 @@ pub static NAMED: &[Named] = &[
     Named {
         name: "BOARD",
         doc: "A board. since, retest_at: Unix seconds. physical: cabinet, frame, board. marked: what it \
-             is to be when it comes back.",
+             is to be when it comes back. name: what name_board called it. offers: what a burner could write now. \
+             done, failed: how many jobs were done on it, and how many put back in the line.",
         shape: "{machine:str, board:BOARDNAME, state:str, since:num, reason:str|null, job_id:int|null, \
              owner:str|null, physical:[int, int, int]|null, host:str, retest_at:num|null, \
-             marked:str|null, reports:int}",
+             marked:str|null, reports:int, name:str, offers:[str], done:int, failed:int}",
     },
     Named {
         name: "BOARD_WITH_READINGS",
@@ -63,7 +64,8 @@ pub static NAMED: &[Named] = &[
              Unix seconds. null: not since the server was started.",
         shape: "{machine:str, board:BOARDNAME, state:str, since:num, reason:str|null, job_id:int|null, \
              owner:str|null, physical:[int, int, int]|null, host:str, retest_at:num|null, \
-             marked:str|null, reports:int, power:{action:str, at:num, ok:bool, reason:str|null}|null, \
+             marked:str|null, reports:int, name:str, offers:[str], done:int, failed:int, \
+             power:{action:str, at:num, ok:bool, reason:str|null}|null, \
              sensors:{at:num, values:{*:{value:num|null, unit:str}}}|null}",
     },
     Named {

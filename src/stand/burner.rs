@@ -30,8 +30,19 @@ pub struct Burner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Task {
     image: Hash,
-    /// It said that it burns it.
-    began: bool,
+    /// How far that is.
+    stage: Stage,
+}
+
+/// How far a burner is with what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It was told.
+    Told,
+    /// It began over an earlier connection, and has not said yet that it goes on.
+    Awaited,
+    /// It said that it burns.
+    Began,
 }
 
 /// What follows from what a burner said.
@@ -113,13 +124,22 @@ impl Burner {
     pub fn tell(&mut self, image: Hash) -> Told {
         let burning = self.burning() == Some(image);
         let already = self.task() == Some(image);
-        let began = burning || self.task.is_some_and(|task| task.image == image && task.began);
-        self.task = Some(Task { image, began });
+        let stage = match self.task {
+            _ if burning => Stage::Began,
+            Some(task) if already => task.stage,
+            _ => Stage::Told,
+        };
+        self.task = Some(Task { image, stage });
         match (burning, already) {
             (true, _) => Told::Burning,
             (false, true) => Told::Already,
             (false, false) => Told::Burn,
         }
+    }
+
+    /// It was burning this when it was last connected: what it says next tells whether that goes on.
+    pub fn resume(&mut self, image: Hash) {
+        self.task = Some(Task { image, stage: Stage::Awaited });
     }
 
     /// What it was told is nobody's affair any more; it may burn it to the end.
@@ -141,9 +161,9 @@ impl Burner {
             Status::Verified { image, verdict } if image == task.image => self.end(verdict),
             Status::Burning { image, .. } if image == task.image => self.begin(task),
             // It crossed with BURN.
-            Status::Tray { .. } if !task.began => Follows::Nothing,
+            Status::Tray { .. } if task.stage == Stage::Told => Follows::Nothing,
             // An old verdict may do so too.
-            Status::Verified { .. } if !task.began => Follows::Nothing,
+            Status::Verified { .. } if task.stage == Stage::Told => Follows::Nothing,
             _ => self.fail(Failing::Dropped),
         }
     }
@@ -151,6 +171,9 @@ impl Burner {
     /// It said that something is wrong. Whatever it was told, it is told no more; what it does not hold, it does not offer.
     pub fn hear_error(&mut self, code: &ErrorCode) -> Follows {
         let Some(task) = self.task else { return Follows::Nothing };
+        if self.burning().is_some() {
+            self.status = None;
+        }
         if *code == ErrorCode::NOISO {
             self.images.remove(&task.image);
         } else {
@@ -161,10 +184,10 @@ impl Burner {
     }
 
     fn begin(&mut self, task: Task) -> Follows {
-        if task.began {
+        if task.stage == Stage::Began {
             return Follows::Nothing;
         }
-        self.task = Some(Task { began: true, ..task });
+        self.task = Some(Task { stage: Stage::Began, ..task });
         Follows::Began(task.image)
     }
 

@@ -90,10 +90,7 @@ impl Splitter {
     }
 
     /// A message that begins in `input` and, if it ends there too, is not copied.
-    fn pull_from_input<'s, 'i: 's>(
-        &'s mut self,
-        input: &mut &'i [u8],
-    ) -> Option<Result<Piece<'s>, Broken>> {
+    fn pull_from_input<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Result<Piece<'s>, Broken>> {
         let Some(found) = memchr::memmem::find(input, END) else {
             return self.keep(std::mem::take(input));
         };

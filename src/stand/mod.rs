@@ -21,3 +21,6 @@ pub use word::{ClientType, ErrorCode, Hash, Line, Medium, Priority, Text, Uid};
 
 /// The port of the old server.
 pub const PORT: u16 = 1337;
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use world::World;
 const SEEDS: u64 = 200;
 
 /// How many kinds of facts there are, with each reason for the end of a job.
-const KINDS_OF_FACTS: usize = 34;
+const KINDS_OF_FACTS: usize = 37;
 
 /// What can go wrong, or happen rarely: all of it must.
 const FAULTS: [&str; 16] = [

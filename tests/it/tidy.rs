@@ -16,6 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &["error"]),
     ("service", &["clock", "error", "lab", "session", "user", "wire"]),
     ("spalloc", &["allocator", "lab", "user"]),
+    ("stand", &["clock"]),
+    ("burner", &["clock", "stand"]),
     ("spinnaker", &[]),
     ("connections", &["clock", "spinnaker"]),
     ("simulator", &["allocator", "clock", "spinnaker"]),
@@ -27,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "server",
         &[
             "allocator",
+            "burner",
             "clock",
             "config",
             "controller",
@@ -38,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "service",
             "session",
             "spalloc",
+            "stand",
             "user",
             "wire",
         ],
@@ -48,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "allocator",
+            "burner",
             "client",
             "clock",
             "config",
@@ -59,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "service",
             "simulator",
             "spinnaker",
+            "stand",
             "user",
             "wire",
             "worker",
@@ -75,6 +81,7 @@ const PURE: &[&str] = &[
     "wire",
     "service",
     "spalloc",
+    "stand",
     "user",
     "session",
     "journal/record",
@@ -130,7 +137,7 @@ const WORLD: &[&str] = &[
 ];
 
 /// Rooms in which the runtime may be named.
-const RUNTIME: &[&str] = &["server", "controller", "connections", "simulator", "cli", "clock.rs"];
+const RUNTIME: &[&str] = &["server", "burner", "controller", "connections", "simulator", "cli", "clock.rs"];
 
 /// Files past this length say here why they are one.
 const LINES_MAX: usize = 800;

@@ -1,6 +1,8 @@
 //! `berth simulate`: hardware that is not there, for tests and for trying things out. `plan` makes a plant of a configuration,
-//! `trace` tells what its hardware does; here is the process around it: what it prints, what it is told, how it ends.
+//! `trace` tells what its hardware does; here is the process around it: what it prints, what it is told, how it ends. `burner` is
+//! the same for disc burners, which need no plant.
 
+mod burner;
 mod plan;
 mod trace;
 
@@ -43,6 +45,8 @@ enum SimulateAction {
     /// Whatever is typed on standard input goes wrong, one fault on a line, and each line is answered with one line.
     #[command(after_long_help = faults_help())]
     Spinnaker(SpinnakerArgs),
+    /// Disc burners that come to a server's stand door, say what they could burn, and burn what they are told.
+    Burner(burner::BurnerArgs),
 }
 
 /// `berth simulate spinnaker`.
@@ -132,7 +136,13 @@ fn faults_help() -> String {
 
 /// Simulates until told to stop.
 pub fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), Failure> {
-    let SimulateAction::Spinnaker(args) = &args.action;
+    match &args.action {
+        SimulateAction::Spinnaker(args) => simulate_spinnaker(context, args),
+        SimulateAction::Burner(args) => burner::simulate(context, args, &Told::heed()?),
+    }
+}
+
+fn simulate_spinnaker(context: &Context, args: &SpinnakerArgs) -> Result<(), Failure> {
     let told = Told::heed()?;
     let faults = args.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let simulation = match &args.config {

@@ -48,7 +48,7 @@ variants! {
         region: option::of(any::<[u32; 4]>().prop_map(|[x, y, width, height]| Region { x, y, width, height })) }
     JobReady { job: job(), order: order(), power: any::<bool>() }
     JobPowering { job: job(), order: order(), power: any::<bool>() }
-    JobRequeued { job: job(), order: option::of(order()), reason: text() }
+    JobRequeued { job: job(), order: option::of(order()), reason: text(), priority: option::of(any::<i32>()) }
     JobDestroyed { job: job(), order: option::of(order()), reason: reason() }
     LeaseExtended { job: job(), until: moment() }
     LeaseEnding { job: job(), ends_at: moment() }
@@ -59,6 +59,8 @@ variants! {
     BoardQuarantined { board: board_ref(), reason: text(), retest_at: option::of(moment()) }
     BoardsAnnounced { machine: text(), serials: vec(text(), 0..4).prop_map(Arc::from) }
     BoardOffline { board: board_ref(), reason: text() }
+    BoardOffers { board: board_ref(), offers: vec(text(), 0..4).prop_map(Arc::from) }
+    BoardNamed { board: board_ref(), name: text() }
     BoardTested { board: board_ref(), order: order() }
     BoardReported { board: board_ref(), by: text(), reason: text() }
     BoardMarked { board: board_ref(), mark: mark(), by: text(), reason: text() }
@@ -150,6 +152,7 @@ fn reason() -> impl Strategy<Value = Reason> {
         text().prop_map(Reason::Impossible),
         text().prop_map(Reason::MachineRemoved),
         text().prop_map(Reason::BoardsFailed),
+        text().prop_map(Reason::Done),
     ]
 }
 
@@ -451,8 +454,8 @@ fn golden_facts() -> Vec<Fact> {
         },
         Event::JobReady { job, order: order(0), power: true },
         Event::JobPowering { job, order: order(1), power: false },
-        Event::JobRequeued { job, order: Some(order(2)), reason: reason() },
-        Event::JobRequeued { job, order: None, reason: reason() },
+        Event::JobRequeued { job, order: Some(order(2)), reason: reason(), priority: None },
+        Event::JobRequeued { job, order: None, reason: reason(), priority: None },
         Event::JobDestroyed {
             job,
             order: Some(order(3)),
@@ -524,8 +527,31 @@ fn golden_facts() -> Vec<Fact> {
         Event::JobQueued { job: JobId(20), spec: Arc::new(golden_reservation()) },
         Event::LeaseExtended { job: JobId(20), until: Moment(1_790_003_600_000) },
         Event::LeaseEnding { job: JobId(20), ends_at: Moment(1_790_003_600_000) },
+        Event::BoardOffers {
+            board: burner(0),
+            offers: [text("d41d8cd98f00b204e9800998ecf8427e"), text("x.1")].into(),
+        },
+        Event::BoardOffers { board: burner(1), offers: [].into() },
+        Event::BoardNamed { board: burner(0), name: text("left of the door \u{2192}") },
+        Event::BoardNamed { board: burner(1), name: text("") },
+        Event::JobRequeued {
+            job: JobId(21),
+            order: Some(order(7)),
+            reason: text("FAIL"),
+            priority: Some(-5),
+        },
+        Event::JobDestroyed {
+            job: JobId(21),
+            order: Some(order(8)),
+            reason: Reason::Done(text("PASS in 151 s")),
+        },
     ];
     events.into_iter().zip(1_790_000_000_123..).map(|(event, at)| Fact { at: Moment(at), event }).collect()
+}
+
+/// A board of the pool that agents have.
+fn burner(board: u32) -> BoardRef {
+    BoardRef { machine: "burners".into(), board: BoardIndex(board) }
 }
 
 /// A job that came by a door which takes any owner it is told.

@@ -66,7 +66,7 @@ pub struct WholeBoard<'a>(pub &'a BoardView);
 
 impl Serialize for WholeBoard<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(12))?;
+        let mut map = serializer.serialize_map(Some(16))?;
         push_board(&mut map, self.0)?;
         map.end()
     }
@@ -85,7 +85,11 @@ fn push_board<M: SerializeMap>(map: &mut M, board: &BoardView) -> Result<(), M::
     map.serialize_entry("host", &*board.host)?;
     map.serialize_entry("retest_at", &board.retest_at.map(Moment::unix_s))?;
     map.serialize_entry("marked", &board.marked.map(mark))?;
-    map.serialize_entry("reports", &board.reports)
+    map.serialize_entry("reports", &board.reports)?;
+    map.serialize_entry("name", &*board.called)?;
+    map.serialize_entry("offers", &Each(|| board.offers.iter().map(|label| &**label)))?;
+    map.serialize_entry("done", &board.tally.done)?;
+    map.serialize_entry("failed", &board.tally.failed)
 }
 
 /// A board with what is known of it beside the lab.
@@ -98,7 +102,7 @@ pub struct BoardWithReadings<'a> {
 
 impl Serialize for BoardWithReadings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(14))?;
+        let mut map = serializer.serialize_map(Some(18))?;
         push_board(&mut map, self.board)?;
         map.serialize_entry("power", &self.record.power.as_ref().map(Power))?;
         map.serialize_entry("sensors", &self.record.sensors.as_ref().map(Readings))?;

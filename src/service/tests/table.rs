@@ -448,6 +448,27 @@ fn board() -> Vec<Rows> {
             .bad("op", C::UNKNOWN_NAME, &[r#"{"serial": "devices-3", "state": "offline"}"#])
             .bad("op", C::BAD_ARGUMENT, &[r#"{"serial": "devices-3", "state": true}"#])
             .bad("op", C::INVALID_MESSAGE, &[r#"{"serial": "devices-3"}"#]),
+        addressed(Rows::of("name_board"), "op", r#", "name": "left""#)
+            .good(
+                "op",
+                &[
+                    r#"{"serial": "devices-3", "name": "left of the \u2192 door"}"#,
+                    r#"{"serial": "devices-3", "name": ""}"#,
+                    &long(r#"{"serial": "devices-3", "name": ""#, 64, r#""}"#),
+                ],
+            )
+            .bad("ada", C::NOT_PERMITTED, &[r#"{"serial": "devices-3", "name": "mine"}"#])
+            .bad(
+                "op",
+                C::BAD_ARGUMENT,
+                &[
+                    r#"{"serial": "devices-3", "name": 1}"#,
+                    r#"{"serial": "devices-3", "name": "a\nb"}"#,
+                    &long(r#"{"serial": "devices-3", "name": ""#, 65, r#""}"#),
+                ],
+            )
+            .bad("op", C::INVALID_MESSAGE, &[r#"{"serial": "devices-3"}"#])
+            .bad("op", C::TEXT_TOO_LONG, &[&long(r#"{"serial": "devices-3", "name": ""#, 257, r#""}"#)]),
         consulted(Rows::of("power_cycle_board"), ""),
         consulted(Rows::of("identify_board"), r#", "on": false"#).bad(
             "op",

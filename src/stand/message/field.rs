@@ -3,6 +3,9 @@
 use super::super::word::{ErrorCode, Hash, Line, Text, Uid};
 use super::IMAGES_MAX;
 
+/// So many fields are looked at: no message has more.
+const FIELDS_MAX: usize = IMAGES_MAX + 4;
+
 /// What is wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
@@ -46,7 +49,7 @@ impl<'a> Fields<'a> {
     pub fn of_text(text: &'a str) -> Fields<'a> {
         let mut fields = text.split('\t');
         let word = fields.next().unwrap_or_default();
-        Fields { word, rest: fields.collect(), taken: 0 }
+        Fields { word, rest: fields.take(FIELDS_MAX).collect(), taken: 0 }
     }
 
     /// The first field.
@@ -84,7 +87,8 @@ impl<'a> Fields<'a> {
         if field.len() > bytes_max {
             return Err(Wrong::long(bytes_max));
         }
-        Text::of_wire(field).ok_or_else(|| Wrong::message("a control character, or half a CRLF, stands in a text"))
+        Text::of_wire(field)
+            .ok_or_else(|| Wrong::message("a control character, or half a CRLF, stands in a text"))
     }
 
     /// The next field, which is a hash.

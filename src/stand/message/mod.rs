@@ -9,9 +9,6 @@ mod reply;
 mod said;
 mod status;
 
-#[cfg(test)]
-mod tests;
-
 pub use reply::{BurnerRow, QueueRow, Reply, Showing};
 pub use said::Said;
 pub use status::{Status, Tray, Verdict};

@@ -101,9 +101,8 @@ impl Said {
             Some(_) => wrong.answer(),
         });
         let heard = read.and_then(|mut fields| {
-            permit(fields.word(), who).map_err(|wrong| wrong.answer())?;
-            let count = fields.rest().len();
-            read_said(&mut fields).map_err(|wrong| wrong.answer_to(fields.word(), count))
+            permit(fields.word(), who).and_then(|()| count(&fields)).map_err(Wrong::answer)?;
+            read_said(&mut fields).map_err(|wrong| wrong.answer_to(fields.word()))
         });
         heard.map_err(|answer| Complaint { answer, then: Then::after(message, "PUSH") })
     }
@@ -142,12 +141,27 @@ impl Wrong {
         Reply::Error { code: self.code, text: Text::new(&text) }
     }
 
-    /// What a client is answered that said this word and so many fields.
-    fn answer_to(self, word: &str, count: usize) -> Reply {
-        match COMMANDS.contains(&(word, count)) {
-            true => Reply::QNo,
-            false => self.answer(),
+    /// What a client is answered that said this word.
+    fn answer_to(self, word: &str) -> Reply {
+        match fields_of(word) {
+            Some(_) => Reply::QNo,
+            None => self.answer(),
         }
+    }
+}
+
+/// How many fields follow the word of a command.
+fn fields_of(word: &str) -> Option<usize> {
+    COMMANDS.iter().find(|(known, _)| *known == word).map(|(_, fields)| *fields)
+}
+
+/// A command has as many fields as it needs, whatever they are.
+fn count(fields: &Fields) -> Result<(), Wrong> {
+    match fields_of(fields.word()) {
+        Some(needed) if needed != fields.rest().len() => {
+            Err(Wrong::message(format!("{} is followed by {needed} fields", fields.word())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -162,7 +176,7 @@ fn permit(word: &str, who: Option<ClientType>) -> Result<(), Wrong> {
         (None, "ID") => Ok(()),
         (None, _) => Err(no_id()),
         (Some(_), "ID") => not_allowed("you have said who you are"),
-        (Some(who), word) if COMMANDS.iter().any(|(known, _)| *known == word) && who != ClientType::Command => {
+        (Some(who), word) if fields_of(word).is_some() && who != ClientType::Command => {
             not_allowed("only a command client may say this")
         }
         (Some(who), "STATUS") if who.burner().is_none() => not_allowed("only a burner has a status"),

@@ -5,6 +5,7 @@
 //!
 //! - `machine`, `pool`, `agents`, `remove`, `arrange`: how the lab is configured from now on; `options`: its limits.
 //! - `announce POOL SERIALS`, `lose POOL BOARDS`, `break POOL BOARDS`: agents come with boards, are gone, or say they are broken.
+//! - `offer BOARD LABELS`: a board offers these now; `putback J WHY`, `finish J WORDS`: what came of a job under its present grant.
 //! - `NAME> ...`: what a person wishes (see `words`).
 //! - `power J`, `clean J`, `test BOARD`, `order N.M`, followed by `ok [BOARDS]` and `fail BOARD WHY`: what hardware
 //!   says to the last order of that kind; `obedient` lets it do all it is told, at once, from now on.
@@ -19,7 +20,7 @@ use berth::allocator::BoardIndex;
 use berth::clock::Moment;
 use berth::lab::command::{Caller, Command};
 use berth::lab::effect::{Action, Effect, Order};
-use berth::lab::fact::{Fact, JobId, OrderId};
+use berth::lab::fact::{Fact, Grant, JobId, OrderId};
 use berth::lab::job::JobState;
 use berth::lab::machine::MachineSpec;
 use berth::lab::view::{BoardFilter, JobFilter, Query, Reservable};
@@ -112,6 +113,22 @@ impl Bench {
                 };
                 self.wish(&Caller::server(), &command);
             }
+            ["offer", board, labels @ ..] => {
+                let (machine, _) = board.split_once('/').unwrap_or_else(|| panic!("'{board}' is no board"));
+                let spec = telling::spec_of(&self.lab, machine).expect("the pool is there");
+                let (machine, board) = (machine.into(), words::board_index(&spec, board));
+                let offers = labels.iter().map(|label| words::image(label)).collect();
+                self.wish(&Caller::server(), &Command::OfferOnBoard { machine, board, offers });
+            }
+            [verb @ ("putback" | "finish"), job, said @ ..] => {
+                let (job, said) = (JobId(number(job)), said.join(" ").into());
+                let grant = self.grant_of(job);
+                let command = match *verb {
+                    "putback" => Command::PutBackJob { job, grant, reason: said },
+                    _ => Command::FinishJob { job, grant, words: said },
+                };
+                self.wish(&Caller::server(), &command);
+            }
             ["options", rest @ ..] => self.set_options(rest),
             ["obedient"] => self.obedient = Some(0),
             ["disobedient"] => self.obedient = None,
@@ -193,6 +210,12 @@ impl Bench {
         options.warning.every_ms = said.ms("every").unwrap_or(options.warning.every_ms);
         said.end();
         self.lab.set_options(options.clone());
+    }
+
+    /// The grant of the last order that was given for a job to switch its boards; of none, the first there could be.
+    fn grant_of(&self, job: JobId) -> Grant {
+        let of_job = |order: &&Order| order.job == Some(job) && order.action != Action::Clean;
+        self.given.iter().rev().find(of_job).map_or(Grant(1), |order| order.id.grant)
     }
 
     /// The last order that was given for a job, to clean its boards or to switch them.
@@ -335,5 +358,5 @@ pub fn questions(lab: &Lab) -> Vec<Query> {
 
 fn order_id(text: &str) -> OrderId {
     let (grant, step) = text.split_once('.').unwrap_or_else(|| panic!("'{text}' is no order"));
-    OrderId { grant: berth::lab::fact::Grant(number(grant)), step: number(step) }
+    OrderId { grant: Grant(number(grant)), step: number(step) }
 }

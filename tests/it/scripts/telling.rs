@@ -3,6 +3,7 @@
 use berth::allocator::BoardIndex;
 use berth::clock::Moment;
 use berth::lab::Lab;
+use berth::lab::board::Tally;
 use berth::lab::effect::{Action, Order};
 use berth::lab::fact::{BoardRef, Event, Fact};
 use berth::lab::machine::MachineSpec;
@@ -64,12 +65,21 @@ pub fn fact(lab: &Lab, fact: &Fact) -> String {
         }
         Event::JobReady { job, power, .. } => format!("job {job} ready, {}", on_off(*power)),
         Event::JobPowering { job, power, .. } => format!("job {job} powering {}", on_off(*power)),
-        Event::JobRequeued { job, reason, .. } => format!("job {job} waits again: {reason}"),
+        Event::JobRequeued { job, reason, priority: None, .. } => format!("job {job} waits again: {reason}"),
+        Event::JobRequeued { job, reason, priority: Some(priority), .. } => {
+            format!("job {job} waits again at priority {priority}: {reason}")
+        }
         Event::LeaseExtended { job, until } => format!("lease of job {job} lasts until {}", time(*until)),
         Event::LeaseEnding { job, ends_at } => format!("lease of job {job} ends soon, at {}", time(*ends_at)),
         Event::JobDestroyed { job, reason, .. } => format!("job {job} destroyed: {reason}"),
         _ => board_fact(lab, fact),
     }
+}
+
+/// An image whose digits are all the same as that digit.
+fn image(label: &str) -> &str {
+    let first = label.chars().next().unwrap_or_default();
+    if label.len() == 32 && label.chars().all(|digit| digit == first) { &label[..1] } else { label }
 }
 
 fn on_off(power: bool) -> &'static str {
@@ -101,6 +111,11 @@ fn board_fact(lab: &Lab, fact: &Fact) -> String {
         }
         Event::BoardsAnnounced { machine, serials } => format!("{machine} has {} now", serials.join(" ")),
         Event::BoardOffline { board: at, reason } => format!("{} offline: {reason}", board(lab, at)),
+        Event::BoardOffers { board: at, offers } => {
+            let offers: Vec<_> = offers.iter().map(|label| image(label)).collect();
+            format!("{} offers [{}]", board(lab, at), offers.join(" "))
+        }
+        Event::BoardNamed { board: at, name } => format!("{} is called '{name}'", board(lab, at)),
         Event::BoardTested { board: at, .. } => format!("{} being tested", board(lab, at)),
         Event::BoardReported { board: at, by, reason } => {
             format!("{} reported by {by}: {reason}", board(lab, at))
@@ -197,7 +212,13 @@ fn board_line(board: &BoardView) -> String {
     let retest = board.retest_at.map(|at| format!("retest at {}", time(at)));
     let marked = board.marked.map(|mark| format!("marked {mark:?}"));
     let reports = Some(board.reports).filter(|count| *count > 0).map(|count| format!("{count} reports"));
-    for more in [holder, reason, retest, marked, reports].into_iter().flatten() {
+    let offers = Some(&board.offers).filter(|offers| !offers.is_empty());
+    let offers = offers.map(|offers| offers.iter().map(|label| image(label)).collect::<Vec<_>>().join(" "));
+    let offers = offers.map(|offers| format!("offers [{offers}]"));
+    let called = Some(&board.called).filter(|name| !name.is_empty()).map(|name| format!("called '{name}'"));
+    let Tally { done, failed } = board.tally;
+    let tally = (done + failed > 0).then(|| format!("{done} done, {failed} failed"));
+    for more in [holder, reason, retest, marked, reports, offers, called, tally].into_iter().flatten() {
         text.push_str(", ");
         text.push_str(&more);
     }

@@ -170,6 +170,9 @@ pub fn create(owner: &str, words: &[&str]) -> Command {
     spec.lease_ms = options.ms("lease");
     spec.kind = options.take("kind").map(long_text);
     spec.kind_args = options.take("args").unwrap_or("").into();
+    if let Some(label) = options.take("image") {
+        spec.kind_args = format!(r#"{{"image":"{}"}}"#, image(label)).into();
+    }
     spec.priority = options.number("priority").unwrap_or(0);
     spec.note = options.take("note").map_or_else(|| "".into(), long_text);
     if let Some(owner) = options.take("owner") {
@@ -177,6 +180,11 @@ pub fn create(owner: &str, words: &[&str]) -> Command {
     }
     options.end();
     Command::CreateJob(spec)
+}
+
+/// An image by a digit, of which all of its digits are; any other text is itself.
+pub fn image(text: &str) -> Arc<str> {
+    if text.len() == 1 { text.repeat(32).into() } else { long_text(text) }
 }
 
 /// A text; `*N` stands for one of N letters.
@@ -262,6 +270,9 @@ pub fn wish(who: &str, words: &[&str]) -> Command {
                 "extend" => Command::ExtendReserved { owner, serials },
                 _ => Command::EndReserved { owner, serials },
             }
+        }
+        ["name", board, name @ ..] => {
+            Command::NameBoard { board: address(board), name: long_text(&name.join(" ")) }
         }
         ["renew", serials] => Command::RenewBoards { serials: list(serials) },
         ["retest", board] => Command::RetestBoard { board: address(board) },

@@ -30,7 +30,9 @@ pub struct Job {
     /// Since when its boards are being switched.
     pub switching: Moment,
     /// Of which grant its boards are.
-    grant: Grant,
+    pub grant: Grant,
+    /// Whether its present boards obeyed.
+    was_ready: bool,
     /// When it was mentioned last.
     seen: Moment,
     /// Its lease is not over before this, because the server was not there.
@@ -72,7 +74,7 @@ impl Job {
     }
 
     /// Whether it holds boards.
-    fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         matches!(self.state, JobState::Power | JobState::Ready)
     }
 }
@@ -96,6 +98,12 @@ pub struct Machine {
     pub marks: BTreeMap<BoardIndex, (Mark, Arc<str>)>,
     /// Who reported which boards.
     pub reports: BTreeMap<BoardIndex, BTreeSet<Arc<str>>>,
+    /// What boards offer.
+    pub offers: BTreeMap<BoardIndex, Vec<Arc<str>>>,
+    /// How boards are called.
+    names: BTreeMap<BoardIndex, Arc<str>>,
+    /// How many jobs were done on boards, and how many were put back.
+    tallies: BTreeMap<BoardIndex, (u64, u64)>,
     /// The longest that an order may have been allowed to take.
     order_ms_max: u64,
 }
@@ -111,6 +119,8 @@ pub struct Model {
     pub sessions: BTreeMap<SessionKey, Session>,
     /// How many grants went past somebody who waits for the same machine.
     pub overtakings: usize,
+    /// The boards each job was lent last.
+    boards_of: BTreeMap<JobId, (MachineName, Arc<[BoardIndex]>)>,
     last_grant: Grant0,
 }
 
@@ -137,6 +147,9 @@ impl Machine {
             returning: BTreeMap::new(),
             marks: BTreeMap::new(),
             reports: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            tallies: BTreeMap::new(),
             order_ms_max,
         }
     }
@@ -234,14 +247,29 @@ impl Model {
                 let (created, granted, switching, seen) = (at, at, at, at);
                 let grant = Grant(0);
                 let (grace, extended, warned) = (None, None, None);
-                let new =
-                    Job { spec, state, created, granted, switching, grant, seen, grace, extended, warned };
-                self.jobs.insert(*job, new);
+                let was_ready = false;
+                self.jobs.insert(
+                    *job,
+                    Job {
+                        spec,
+                        state,
+                        created,
+                        granted,
+                        switching,
+                        grant,
+                        was_ready,
+                        seen,
+                        grace,
+                        extended,
+                        warned,
+                    },
+                );
             }
             Event::JobGranted { job, grant, machine, boards, region } => {
                 let overtakes = rules::check_grant(self, fact, *job, machine, boards, *region, options);
                 self.overtakings += usize::from(overtakes);
                 self.new_grant(*grant);
+                self.boards_of.insert(*job, (machine.clone(), boards.clone()));
                 let machine = self.machine(machine);
                 for board in boards.iter() {
                     assert!(machine.is_free(*board), "{board:?} was lent and was not free");
@@ -251,7 +279,7 @@ impl Model {
                 assert_eq!(known.state, JobState::Queued);
                 (known.state, known.granted, known.switching, known.grant) =
                     (JobState::Power, at, at, *grant);
-                (known.extended, known.warned) = (None, None);
+                (known.extended, known.warned, known.was_ready) = (None, None, false);
             }
             Event::LeaseExtended { job, until } => {
                 let known = self.job(*job);
@@ -268,18 +296,37 @@ impl Model {
             }
             Event::JobReady { job, .. } => {
                 assert_eq!(self.job(*job).state, JobState::Power);
-                self.job(*job).state = JobState::Ready;
+                (self.job(*job).state, self.job(*job).was_ready) = (JobState::Ready, true);
             }
             Event::JobPowering { job, .. } => {
                 assert!(matches!(self.job(*job).state, JobState::Power | JobState::Ready));
                 (self.job(*job).state, self.job(*job).switching) = (JobState::Power, at);
             }
-            Event::JobRequeued { job, .. } => {
-                assert!(!self.job(*job).spec.reserved, "reservation {job} waits");
+            Event::JobRequeued { job, priority, .. } => {
+                let known = self.job(*job);
+                let (reserved, needy, begun) =
+                    (known.spec.reserved, known.spec.needs().is_some(), known.was_ready);
+                assert!(!reserved, "reservation {job} waits");
+                assert_eq!(*priority, needy.then_some(-5), "where job {job} waits again: {known:?}");
+                assert!(needy || !begun, "job {job} had its boards and waits again: {known:?}");
+                known.spec = Arc::new(JobSpec {
+                    priority: priority.unwrap_or(known.spec.priority),
+                    ..JobSpec::clone(&known.spec)
+                });
+                if begun {
+                    self.count_on_board(*job, (0, 1));
+                }
                 self.end(*job, JobState::Queued, at)
             }
             Event::JobDestroyed { job, reason, .. } => {
                 self.check_end(*job, reason, at);
+                let given_up =
+                    matches!(reason, Reason::BoardsFailed(_)) && self.job(*job).spec.needs().is_some();
+                assert!(!given_up, "job {job} was given up: {reason}");
+                if let Reason::Done(_) = reason {
+                    assert!(self.job(*job).holds(), "job {job} was done without boards");
+                    self.count_on_board(*job, (1, 0));
+                }
                 self.end(*job, JobState::Destroyed, at);
             }
             _ => self.take_board(fact),
@@ -300,6 +347,17 @@ impl Model {
     fn new_grant(&mut self, grant: Grant) {
         assert!(Grant0(grant) > self.last_grant, "grant {grant:?} after {:?}", self.last_grant);
         self.last_grant = Grant0(grant);
+    }
+
+    /// Counts what was done, and what was not, on the boards that were lent to a job, also those set aside since.
+    fn count_on_board(&mut self, job: JobId, (done, failed): (u64, u64)) {
+        let Some((machine, boards)) = self.boards_of.get(&job).cloned() else {
+            panic!("job {job} had no boards")
+        };
+        for board in boards.iter() {
+            let tally = self.machine(&machine).tallies.entry(*board).or_default();
+            *tally = (tally.0 + done, tally.1 + failed);
+        }
     }
 
     fn end(&mut self, job: JobId, state: JobState, at: Moment) {
@@ -367,7 +425,19 @@ impl Model {
                     "{board:?} went with its holder"
                 );
                 machine.returning.remove(board);
+                machine.offers.remove(board);
                 machine.out.insert(*board, None);
+            }
+            Event::BoardOffers { board: BoardRef { machine, board }, offers } => {
+                let machine = self.machine(machine);
+                assert!(machine.spec.agents && board.0 < machine.spec.board_count());
+                assert!(offers.is_sorted_by(|one, next| one < next), "{offers:?} are in no order");
+                let before = machine.offers.insert(*board, offers.to_vec()).unwrap_or_default();
+                assert_ne!(before, offers.to_vec(), "{board:?} offers what it offered before");
+            }
+            Event::BoardNamed { board: BoardRef { machine, board }, name } => {
+                let before = self.machine(machine).names.insert(*board, name.clone()).unwrap_or_default();
+                assert_ne!(before, *name, "{board:?} has its name already");
             }
             Event::BoardTested { board, order } => {
                 self.new_grant(order.grant);
@@ -461,6 +531,11 @@ impl Model {
                     BoardState::Dead => machine.dead.contains(&board),
                     _ => machine.out.contains_key(&board),
                 };
+                let offers = machine.offers.get(&board).cloned().unwrap_or_default();
+                let called = machine.names.get(&board).cloned().unwrap_or_default();
+                assert_eq!((&view.offers, &view.called), (&offers, &called), "{board:?}");
+                let tally = machine.tallies.get(&board).copied().unwrap_or_default();
+                assert_eq!((view.tally.done, view.tally.failed), tally, "{board:?} counts otherwise");
                 assert!(
                     right,
                     "{} is {:?}; the facts say {machine:?}",

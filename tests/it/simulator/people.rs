@@ -1,12 +1,12 @@
 //! People with all sorts of wishes, and configurations that change under them.
 
 use super::chance::Chance;
-use super::model::Session;
+use super::model::{Job, Session};
 use berth::allocator::BoardIndex;
 use berth::allocator::link::Link;
 use berth::allocator::torus::Triad;
 use berth::lab::command::{Caller, Command, Pick, Reservation};
-use berth::lab::fact::{JobId, Mark, SessionEnd, SessionKey};
+use berth::lab::fact::{Grant, JobId, MachineName, Mark, SessionEnd, SessionKey};
 use berth::lab::job::{JobSpec, Want};
 use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
 use berth::lab::view::BoardAddress;
@@ -48,14 +48,47 @@ pub fn wish(who: &Caller, jobs: &[JobId], machines: &[Arc<MachineSpec>], chance:
             let mark = chance.one_of(&[Mark::Free, Mark::Free, Mark::Maintenance, Mark::Dead]);
             Command::MarkBoard { board: board(machines, chance), mark, reason: "checked".into() }
         }
+        89..=91 => {
+            let name = chance.one_of(&["", "left", "right"]).into();
+            Command::NameBoard { board: board(machines, chance), name }
+        }
         _ => Command::RetestBoard { board: board(machines, chance) },
     }
 }
 
+/// The images there are.
+fn image(chance: &mut Chance) -> Arc<str> {
+    chance.one_of(&["1", "2", "3"]).repeat(32).into()
+}
+
+/// What a board of a burner could write now, or what came of what it was to write.
+fn burner(machine: MachineName, jobs: &BTreeMap<JobId, Job>, chance: &mut Chance) -> Command {
+    let holders: Vec<_> = jobs.iter().filter(|(_, job)| job.holds()).collect();
+    let needy: Vec<_> = holders.iter().copied().filter(|(_, job)| job.spec.needs().is_some()).collect();
+    let some = if chance.percent(80) { &needy } else { &holders };
+    let known = chance.pick(some).map(|(id, job)| (**id, job.grant));
+    let (job, grant) = known.unwrap_or((JobId(chance.below(20)), Grant(chance.below(20))));
+    match chance.below(10) {
+        0..=6 => {
+            let offers = (0..chance.below(4)).map(|_| image(chance)).collect();
+            Command::OfferOnBoard { machine, board: BoardIndex(chance.below(8) as u32), offers }
+        }
+        7..=8 => Command::PutBackJob { job, grant, reason: "FAIL".into() },
+        _ => Command::FinishJob { job, grant, words: "PASS".into() },
+    }
+}
+
 /// News of an agent, if any machine has some: it brings boards, or goes with some.
-pub fn agent(machines: &[Arc<MachineSpec>], chance: &mut Chance) -> Option<Command> {
+pub fn agent(
+    machines: &[Arc<MachineSpec>],
+    jobs: &BTreeMap<JobId, Job>,
+    chance: &mut Chance,
+) -> Option<Command> {
     let with_agents: Vec<_> = machines.iter().filter(|machine| machine.agents).collect();
     let machine = chance.pick(&with_agents)?.name.clone();
+    if chance.percent(60) {
+        return Some(burner(machine, jobs, chance));
+    }
     let few = chance.within(1, 4);
     Some(match chance.percent(60) {
         true => {
@@ -88,7 +121,7 @@ pub fn reservation_wish(who: &Caller, machines: &[Arc<MachineSpec>], chance: &mu
                 false => Pick::Serials(serials),
             };
             let machine = chance.pick(machines).filter(|_| count == 1).map(|machine| machine.name.clone());
-            let kind = chance.one_of(&["spinnaker", "burn"]).into();
+            let kind = chance.one_of(&["spinnaker", "spinnaker", "copy", "burn"]).into();
             Command::Reserve(Reservation { owner, pick, machine, kind, kind_args: "".into() })
         }
         6..=7 => Command::ExtendReserved { owner, serials: some },
@@ -133,7 +166,15 @@ fn request(who: &Caller, machines: &[Arc<MachineSpec>], chance: &mut Chance) -> 
         .copied()
         .map(Arc::from)
         .collect();
-    spec.kind = chance.one_of(&[None, None, None, Some("spinnaker"), Some("burn")]).map(Arc::from);
+    spec.kind = chance
+        .one_of(&[None, None, None, Some("spinnaker"), Some("copy"), Some("burn"), Some("burn")])
+        .map(Arc::from);
+    if chance.percent(90) {
+        spec.kind_args = format!(r#"{{"image":"{}"}}"#, image(chance)).into();
+    }
+    if spec.kind.as_deref() == Some("burn") && chance.percent(70) {
+        spec.want = Want::Boards(1);
+    }
     spec.keepalive_ms = chance.one_of(&[None, Some(30_000), Some(200_000)]);
     spec.lease_ms = chance.one_of(&[None, None, Some(10_000), Some(60_000), Some(300_000)]);
     spec.priority = chance.one_of(&[0, 0, 0, 0, -1, 1]);
@@ -239,7 +280,7 @@ fn machine(name: &str, chance: &mut Chance) -> MachineSpec {
         name: name.into(),
         shape,
         tags: words(tags).into_iter().collect::<BTreeSet<_>>(),
-        kinds: words(chance.one_of(&[&["spinnaker"][..], &["burn", "spinnaker"], &["burn"]])),
+        kinds: words(chance.one_of(&[&["spinnaker"][..], &["copy", "burn", "spinnaker"], &["burn", "copy"]])),
         settle_ms: chance.one_of(&[0, 0, 5000]),
         order_ms_max: chance.one_of(&[10_000, 30_000]),
         agents: pool && chance.percent(40),

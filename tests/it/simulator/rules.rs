@@ -11,6 +11,7 @@ use berth::lab::job::{JobSpec, JobState, Want};
 use berth::lab::machine::{MachineSpec, Shape, TriadsSpec};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Asserts that a grant is one the job asked for, on boards that are free, and that it is the job's turn. Answers
 /// whether somebody was overtaken who waits for the same machine.
@@ -33,6 +34,10 @@ pub fn check_grant(
 /// The boards are such as the request asks for.
 fn check_boards(machine: &Machine, spec: &JobSpec, boards: &[BoardIndex], region: Option<Region>) {
     assert!(admits(&machine.spec, spec), "{spec:?} does not want {}", machine.spec.name);
+    if let Some(needs) = needs(machine, spec) {
+        let offered = |board: &BoardIndex| offers(machine, *board, &needs);
+        assert!(boards.iter().all(offered), "{boards:?} do not offer {needs}: {:?}", machine.offers);
+    }
     assert!(boards.is_sorted() && boards.windows(2).all(|pair| pair[0] != pair[1]) && !boards.is_empty());
     match &machine.spec.shape {
         Shape::Pool { serials } => {
@@ -49,6 +54,15 @@ fn check_boards(machine: &Machine, spec: &JobSpec, boards: &[BoardIndex], region
         }
         Shape::Triads(torus) => check_triads(machine, torus, spec, boards, region),
     }
+}
+
+/// What boards of a machine must offer for a request.
+fn needs(machine: &Machine, spec: &JobSpec) -> Option<Arc<str>> {
+    spec.needs().filter(|_| machine.spec.agents)
+}
+
+fn offers(machine: &Machine, board: BoardIndex, label: &Arc<str>) -> bool {
+    machine.offers.get(&board).is_some_and(|offers| offers.contains(label))
 }
 
 fn admits(machine: &MachineSpec, spec: &JobSpec) -> bool {
@@ -160,7 +174,7 @@ fn check_turn(
             !alike(&waiting.spec, &known.spec),
             "job {job} was granted before {other}, which wants the same"
         );
-        let Some(request) = fitting(machine, &waiting.spec) else { continue };
+        let Some(request) = fitting_now(machine, &waiting.spec) else { continue };
         let patient = now.ms_since(waiting.created) < options.patience_ms;
         let overtaken = !patient && may_not_pass(model, machine, &request, boards, options);
         assert!(!overtaken, "job {job} overtook {other}, which has waited since {}", waiting.created);
@@ -174,7 +188,7 @@ fn check_turn(
     lent.lent.extend(boards.iter().map(|board| (*board, job)));
     let holder = after.jobs.get_mut(&job).expect("it waits");
     (holder.state, holder.granted) = (JobState::Power, now);
-    let request = fitting(machine, &model.jobs[&other].spec).expect("it fits");
+    let request = fitting_now(machine, &model.jobs[&other].spec).expect("it fits");
     let lent = after.machine(&machine.spec.name).clone();
     let later = starts_by(&after, &lent, &request, options).unwrap_or(u64::MAX);
     assert!(
@@ -194,7 +208,7 @@ fn may_not_pass(
     options: &Options,
 ) -> bool {
     let takes_some = match &request.size {
-        Size::Named(named) => named.iter().any(|board| boards.contains(board)),
+        Size::Named(named) | Size::AnyOf(named) => named.iter().any(|board| boards.contains(board)),
         _ => true,
     };
     takes_some && starts_by(model, machine, request, options).is_some_and(|at| at != u64::MAX)
@@ -225,7 +239,23 @@ fn alike(one: &JobSpec, other: &JobSpec) -> bool {
         reserved: false,
         ..spec.clone()
     };
-    asked(one) == asked(other)
+    asked(one) == asked(other) && one.needs() == other.needs()
+}
+
+/// A request as the machine can meet it once boards are back that are in service: where it needs an offer, only those that
+/// make it. Nobody waits for anybody who wants what nobody offers.
+fn fitting_now(machine: &Machine, spec: &JobSpec) -> Option<Request> {
+    let request = fitting(machine, spec)?;
+    let Some(needs) = needs(machine, spec) else { return Some(request) };
+    let in_service = |board: &BoardIndex| !machine.out.contains_key(board) && !machine.dead.contains(board);
+    let named = |board: &BoardIndex| match &request.size {
+        Size::Named(named) => named.contains(board),
+        _ => true,
+    };
+    let all = (0..machine.spec.board_count()).map(BoardIndex);
+    let some: Vec<_> =
+        all.filter(|board| offers(machine, *board, &needs) && in_service(board) && named(board)).collect();
+    (!some.is_empty()).then(|| Request { size: Size::AnyOf(some.clone()), ..request })
 }
 
 /// A request as the machine is asked, if it could ever meet it.
@@ -306,7 +336,7 @@ pub fn check_rest(model: &Model) {
         assert!(fits, "job {job} waits for what no machine has");
     }
     for machine in &model.machines {
-        let first = line.iter().find_map(|job| Some((job, fitting(machine, &model.jobs[job].spec)?)));
+        let first = line.iter().find_map(|job| Some((job, fitting_now(machine, &model.jobs[job].spec)?)));
         let Some((job, request)) = first else { continue };
         let found = allocator(machine).find(&request, &[]);
         assert!(found.is_none(), "job {job} is the first on {} and could have {found:?}", machine.spec.name);

@@ -131,12 +131,12 @@ impl World {
     pub fn step(&mut self) {
         match self.chance.below(100) {
             0..=39 => self.visits(),
-            40..=74 => self.hear_hardware(),
+            40..=69 => self.hear_hardware(),
             75..=83 => self.pass_time(),
             84 | 88..=91 => self.give_signs(),
             92..=94 => self.reconfigure(),
             95 => self.change_options(),
-            85..=87 => self.hear_agents(),
+            70..=74 | 85..=87 => self.hear_agents(),
             96 => self.hardware.fall_silent(),
             97 => self.stop(),
             _ => self.restart(),
@@ -369,7 +369,7 @@ impl World {
 
     /// Agents bring boards, or are gone with some.
     fn hear_agents(&mut self) {
-        let news = people::agent(&self.machines, &mut self.chance)
+        let news = people::agent(&self.machines, &self.model.jobs, &mut self.chance)
             .map(|command| self.message(Caller::server(), vec![Ask::Command(command)]));
         self.round(news.into_iter().collect());
     }

@@ -1,7 +1,7 @@
 //! Every kind of piece goes to its record and comes back exactly the same; records of old come back as they always did.
 
 use super::*;
-use crate::lab::board::{BoardState, Note, Trouble};
+use crate::lab::board::{BoardState, Note, Tally, Trouble};
 use crate::lab::effect::Action;
 use crate::lab::job::{Extension, Job, JobEvent, JobState, Loan};
 use crate::lab::snapshot::{BoardRun, BoardWords};
@@ -96,6 +96,9 @@ fn words() -> BoxedStrategy<BoardWords> {
         mark: note(),
         note: note(),
         reports: btree_map(text(), text(), 0..3),
+        offers: vec(text(), 0..3).prop_map(Arc::from),
+        called: text(),
+        tally: (any::<u64>(), any::<u64>()).prop_map(|(done, failed)| Tally { done, failed }),
     })
 }
 
@@ -362,9 +365,7 @@ fn what_is_not_there_is_not_written() {
     let body = |piece| Record::of_piece(&piece).unwrap().body.into_owned();
     let idle = BoardRun { count: 3_000_000, state: BoardState::Free, grant: Grant(0), since: Moment(5) };
     assert_eq!(body(Piece::Boards(vec![idle])), r#"{"runs":[[3000000,"free",0,5]]}"#);
-    let (trouble, mark, note) = (None, None, None);
-    let words = BoardWords { board: BoardIndex(7), trouble, mark, note, reports: BTreeMap::new() };
-    assert_eq!(body(Piece::Board(words)), r#"{"board":7}"#);
+    assert_eq!(body(Piece::Board(bare(7))), r#"{"board":7}"#);
 }
 
 /// The pieces of which `pieces-v1.jsonl` was made, in its order. Neither is ever edited; more may follow.
@@ -392,6 +393,18 @@ fn golden_pieces() -> Vec<Piece> {
     });
     pieces.push(Piece::Wear([4, 0, 1, 2, 7].map(BoardIndex).to_vec()));
     pieces.push(Piece::Job(Box::new(golden_reserved_job())));
+    pieces.push(Piece::Board(BoardWords {
+        offers: [text("d41d8cd98f00b204e9800998ecf8427e"), text("x.1")].into(),
+        called: text("left of the door"),
+        tally: Tally { done: 12, failed: 3 },
+        ..bare(2)
+    }));
+    pieces.push(Piece::Job(Box::new(Job {
+        state: JobState::Destroyed,
+        reason: Some(Reason::Done(text("PASS"))),
+        ended: Some(Moment(1_790_000_000_009)),
+        ..Job::new(JobId(21), Arc::new(JobSpec::new("ada", Want::Boards(1))), Moment(1_790_000_000_000))
+    })));
     pieces
 }
 
@@ -419,6 +432,20 @@ fn golden_reserved_job() -> Job {
     }
 }
 
+/// A board of which nothing was said.
+fn bare(board: u32) -> BoardWords {
+    BoardWords {
+        board: BoardIndex(board),
+        trouble: None,
+        mark: None,
+        note: None,
+        reports: BTreeMap::new(),
+        offers: [].into(),
+        called: "".into(),
+        tally: Tally::default(),
+    }
+}
+
 fn golden_boards() -> Vec<Piece> {
     let (since, grants) = (Moment(1_790_000_000_123), [0, 1, 2, 3, 4, 5, u64::MAX]);
     let run = |(state, grant)| BoardRun { count: 3, state, grant: Grant(grant), since };
@@ -429,13 +456,6 @@ fn golden_boards() -> Vec<Piece> {
         retest_at,
         strikes,
         testing,
-    };
-    let bare = |board| BoardWords {
-        board: BoardIndex(board),
-        trouble: None,
-        mark: None,
-        note: None,
-        reports: BTreeMap::new(),
     };
     let testing = Some(OrderId { grant: Grant(9), step: 0 });
     vec![
