@@ -77,7 +77,9 @@ impl Settings {
         for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Address)) {
             settings.put(key, Value::Text(String::new()), Source::BuiltIn);
         }
-        find(SIMULATED_BURNERS).into_iter().for_each(|key| settings.put(key, Value::Count(0), Source::BuiltIn));
+        find(SIMULATED_BURNERS)
+            .into_iter()
+            .for_each(|key| settings.put(key, Value::Count(0), Source::BuiltIn));
         settings.0.values_mut().for_each(|setting| setting.source = Source::BuiltIn);
         settings
     }

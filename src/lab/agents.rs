@@ -53,7 +53,8 @@ impl Lab {
 
     /// Whether a job asks for a board of a machine as this kind.
     pub fn is_for(&self, spec: &JobSpec, machine: &str, kind: &str) -> bool {
-        let named = |tags: &BTreeSet<_>| self.machine(machine).is_some_and(|at| tags.is_subset(&at.spec.tags));
+        let named =
+            |tags: &BTreeSet<_>| self.machine(machine).is_some_and(|at| tags.is_subset(&at.spec.tags));
         spec.kind.as_deref() == Some(kind)
             && spec.machine.as_ref().map_or_else(|| named(&spec.tags), |name| **name == *machine)
     }

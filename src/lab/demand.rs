@@ -190,10 +190,7 @@ pub fn obstacle(demand: &Demand, machines: &[Machine]) -> Option<String> {
     let admitted: Vec<_> = machines.iter().filter(|machine| demand.admits(machine)).collect();
     let mut obstacles = Vec::new();
     for machine in &admitted {
-        match demand
-            .request(machine)
-            .and_then(|request| demand.possible(&request, machine))
-        {
+        match demand.request(machine).and_then(|request| demand.possible(&request, machine)) {
             Ok(()) => return None,
             Err(why) => obstacles.push(format!("{}: {why}", machine.spec.name)),
         }

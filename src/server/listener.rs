@@ -33,8 +33,7 @@ pub enum DoorKind {
 
 impl DoorKind {
     /// All doors, in order.
-    pub const ALL: [DoorKind; 4] =
-        [DoorKind::Native, DoorKind::Spalloc, DoorKind::Stand, DoorKind::Web];
+    pub const ALL: [DoorKind; 4] = [DoorKind::Native, DoorKind::Spalloc, DoorKind::Stand, DoorKind::Web];
 
     /// What it is called.
     pub fn word(self) -> &'static str {

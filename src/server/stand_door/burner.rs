@@ -56,7 +56,13 @@ struct Work {
 
 impl BurnerTalk {
     /// A burner that introduced itself on the connection with this number.
-    pub fn new(house: Arc<House>, uid: Uid, medium: Medium, number: u64, mailbox: Arc<Mailbox>) -> BurnerTalk {
+    pub fn new(
+        house: Arc<House>,
+        uid: Uid,
+        medium: Medium,
+        number: u64,
+        mailbox: Arc<Mailbox>,
+    ) -> BurnerTalk {
         let burner = Burner::new(medium);
         house.stand.enter(uid, number, &burner, mailbox.clone());
         let serial = uid.to_string().into();
@@ -244,7 +250,9 @@ impl BurnerTalk {
         while let Some(letter) = self.mailbox.take() {
             match letter {
                 Letter::Open => Reply::Open.encode(out),
-                Letter::Told(stay, told) if stay == self.stays && self.hub.is_some() => self.take_in(told, out),
+                Letter::Told(stay, told) if stay == self.stays && self.hub.is_some() => {
+                    self.take_in(told, out)
+                }
                 Letter::Told(..) => {}
             }
         }
@@ -312,7 +320,9 @@ impl BurnerTalk {
             Consult::Send { command, .. } if **command == *OPEN_COMMAND => {
                 Ok(Reading::Done).inspect(|_| Reply::Open.encode(out))
             }
-            _ => Err("a burner can open its tray, by identify or the command 'open', and nothing else".into()),
+            _ => {
+                Err("a burner can open its tray, by identify or the command 'open', and nothing else".into())
+            }
         };
         if let Some((hub, stay)) = &self.hub {
             // A stay that is over is found out at the next message.

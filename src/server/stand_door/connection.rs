@@ -110,7 +110,12 @@ struct Deadline {
 
 impl StandConnection {
     /// A connection that was just accepted.
-    pub fn new(house: Arc<House>, stream: Async<TcpStream>, peer: SocketAddr, number: u64) -> StandConnection {
+    pub fn new(
+        house: Arc<House>,
+        stream: Async<TcpStream>,
+        peer: SocketAddr,
+        number: u64,
+    ) -> StandConnection {
         let bell = house.enter(number);
         let mut pipe = Pipe::new(stream);
         Reply::Ident.encode(&mut pipe.out);
@@ -227,8 +232,11 @@ impl StandConnection {
             Some(Err(_)) => {
                 let max = self.house.config().stand.message_bytes_max;
                 tracing::info!(peer = %self.peer, "hung up on: a message is too long (stand.message_bytes_max = {max})");
-                Reply::error(ErrorCode::TOOBIG, "this message is too long, and where the next begins is not known")
-                    .encode(&mut self.pipe.out);
+                Reply::error(
+                    ErrorCode::TOOBIG,
+                    "this message is too long, and where the next begins is not known",
+                )
+                .encode(&mut self.pipe.out);
                 Some(Step::HangUp)
             }
             Some(Ok(Piece::Message(message))) => {
@@ -477,7 +485,8 @@ impl StandConnection {
         if deadline.sleep.as_mut().poll(cx).is_pending() {
             return;
         }
-        let hang_up = |limit: &str| tracing::debug!(peer = %self.peer, "hung up on: silent for too long ({limit})");
+        let hang_up =
+            |limit: &str| tracing::debug!(peer = %self.peer, "hung up on: silent for too long ({limit})");
         match deadline.why {
             Why::Handshake => hang_up("limits.handshake_s"),
             Why::Idle => hang_up("limits.idle_s"),

@@ -149,7 +149,16 @@ impl Images {
         let number = ARRIVALS.fetch_add(1, Ordering::Relaxed);
         let part = inside.folder.join(format!("{image}-{number}.{PART_ENDING}"));
         drop(inside);
-        Ok(Arrival { house: house.clone(), image, bytes, is_new, part, file: None, md5: Md5::new(), is_kept: false })
+        Ok(Arrival {
+            house: house.clone(),
+            image,
+            bytes,
+            is_new,
+            part,
+            file: None,
+            md5: Md5::new(),
+            is_kept: false,
+        })
     }
 
     /// What is known is whole between calls, so a panic elsewhere does no harm.
@@ -191,7 +200,9 @@ impl Inside {
             return too_big("an image this large is not kept (stand.image_bytes_max)");
         }
         if self.bytes.saturating_add(bytes) > stand.images_bytes_max {
-            return too_big("there is no room for it among the images that are kept (stand.images_bytes_max)");
+            return too_big(
+                "there is no room for it among the images that are kept (stand.images_bytes_max)",
+            );
         }
         if !self.known.contains_key(&image) && self.known.len() + self.coming >= stand.images_max {
             return too_big("as many images are known as may be (stand.images_max)");

@@ -38,17 +38,21 @@ impl Lists {
     /// `QLIST`.
     pub fn queue(&self, house: &House) -> Arc<[u8]> {
         let mut kept = lock(&self.queue);
-        if let Some((number, message)) = kept.as_ref().filter(|(number, _)| *number == house.counter.version()) {
+        if let Some((number, message)) =
+            kept.as_ref().filter(|(number, _)| *number == house.counter.version())
+        {
             debug_assert!(*number <= house.counter.version());
             return message.clone();
         }
         let machine = house.config().stand.machine.clone();
         let (number, rows) = house.counter.see_numbered(|lab| {
             let waiting = lab.waiting_for(&machine, BURN_KIND);
-            waiting.filter_map(|(job, spec)| {
-                let image = Hash::of_text(&image_of(&spec.kind_args)?)?;
-                Some(QueueRow { id: job.0, image, priority: Priority::of_lab(spec.priority) })
-            }).collect()
+            waiting
+                .filter_map(|(job, spec)| {
+                    let image = Hash::of_text(&image_of(&spec.kind_args)?)?;
+                    Some(QueueRow { id: job.0, image, priority: Priority::of_lab(spec.priority) })
+                })
+                .collect()
         });
         let message = encoded(&Reply::QList(rows));
         *kept = Some((number, message.clone()));
@@ -68,7 +72,8 @@ impl Lists {
         let machine = house.config().stand.machine.clone();
         let (kept_number, mut names) = house.counter.see_numbered(|lab| {
             let boards = lab.boards_by_serial(&machine);
-            let named = boards.filter_map(|(serial, called)| Some((Uid::of_text(serial)?, Line::new(called))));
+            let named =
+                boards.filter_map(|(serial, called)| Some((Uid::of_text(serial)?, Line::new(called))));
             named.collect::<BTreeMap<_, _>>()
         });
         for uid in shown.keys() {
@@ -76,7 +81,8 @@ impl Lists {
         }
         let row = |(uid, name): (Uid, Line)| {
             let shown = shown.get(&uid);
-            let (medium, showing) = (shown.map(|(medium, _)| *medium), shown.map_or(Showing::Away, |(_, showing)| *showing));
+            let (medium, showing) =
+                (shown.map(|(medium, _)| *medium), shown.map_or(Showing::Away, |(_, showing)| *showing));
             BurnerRow { uid, name, medium, showing }
         };
         let message = encoded(&Reply::SList(names.into_iter().map(row).collect()));

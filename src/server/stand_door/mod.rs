@@ -8,6 +8,7 @@ mod burner;
 mod connection;
 mod images;
 mod lists;
+mod simulated;
 mod stand;
 mod talk;
 
@@ -20,9 +21,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Finds the images that are kept, and starts whoever works behind an open door: the teller of displays and the burners that only play.
-pub fn open(house: &Arc<House>, _address: SocketAddr) -> Result<(), String> {
+pub fn open(house: &Arc<House>, address: SocketAddr) -> Result<(), String> {
     let config = house.config();
-    house.stand.images.find(&config.data_dir).map_err(|error| format!("the images of the stand door: {error}"))?;
+    house
+        .stand
+        .images
+        .find(&config.data_dir)
+        .map_err(|error| format!("the images of the stand door: {error}"))?;
     task::spawn(lists::tell_displays(house.clone()));
+    for number in 0..config.stand.simulated_burners {
+        task::spawn(simulated::serve(house.clone(), address, number as u64));
+    }
     Ok(())
 }

@@ -172,7 +172,9 @@ impl Talk {
                 let mailbox = Mailbox::new(self.bell.clone());
                 Who::Burner(Box::new(BurnerTalk::new(self.house.clone(), uid, medium, self.number, mailbox)))
             }
-            None => Who::Display { client, told: self.house.stand.lists.enter(self.number, self.bell.clone()) },
+            None => {
+                Who::Display { client, told: self.house.stand.lists.enter(self.number, self.bell.clone()) }
+            }
         });
         Reply::Capab.encode(out);
         Step::GoOn
@@ -272,10 +274,13 @@ impl Talk {
     /// What ends one job of the stand, waiting or burning; or all that wait.
     fn ends(&self, caller: &Caller, job: Option<JobId>) -> Vec<Command> {
         let machine = self.house.config().stand.machine.clone();
-        let is_live = |lab: &Lab, job| matches!(lab.state_of(job), JobState::Queued | JobState::Power | JobState::Ready);
+        let is_live = |lab: &Lab, job| {
+            matches!(lab.state_of(job), JobState::Queued | JobState::Power | JobState::Ready)
+        };
         let jobs: Vec<JobId> = self.house.counter.see(|lab| match job {
             Some(job) => {
-                let ours = |job: &JobId| lab.spec_of(*job).is_some_and(|spec| lab.is_for(spec, &machine, BURN_KIND));
+                let ours =
+                    |job: &JobId| lab.spec_of(*job).is_some_and(|spec| lab.is_for(spec, &machine, BURN_KIND));
                 Some(job).filter(ours).filter(|job| is_live(lab, *job)).into_iter().collect()
             }
             None => {
