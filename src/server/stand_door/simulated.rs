@@ -11,9 +11,14 @@ use std::sync::Arc;
 /// Where chance begins: they are the same burners after each start.
 const SEED: u64 = 0;
 
+/// How long they write a disc, and how long they verify it: short enough to look on.
+const BURN_MS: u64 = 4_000;
+const VERIFY_MS: u64 = 1_000;
+
 /// Has the burner with this number live until the house closes.
 pub async fn serve(house: Arc<House>, door: SocketAddr, number: u64) {
-    let simulated = Simulated::new(Settings::default(), SEED, number, house.clock.now());
+    let settings = Settings { burn_ms: BURN_MS, verify_ms: VERIFY_MS, ..Settings::default() };
+    let simulated = Simulated::new(settings, SEED, number, house.clock.now());
     let (uid, door) = (simulated.uid(), near(door).to_string());
     let life =
         live(&house.clock, &door, simulated, |_, event| tracing::trace!(burner = %uid, ?event, "simulated"));
