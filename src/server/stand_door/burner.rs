@@ -37,6 +37,8 @@ pub struct BurnerTalk {
     /// How often it joined.
     stays: u64,
     work: Option<Work>,
+    /// It has said what it holds or does, so that others see it.
+    is_shown: bool,
     /// It was told to burn since its board was last cleaned.
     burnt: bool,
     /// Another connection speaks for it.
@@ -63,9 +65,7 @@ impl BurnerTalk {
         number: u64,
         mailbox: Arc<Mailbox>,
     ) -> BurnerTalk {
-        let burner = Burner::new(medium);
-        house.stand.enter(uid, number, &burner, mailbox.clone());
-        let serial = uid.to_string().into();
+        let (burner, serial) = (Burner::new(medium), uid.to_string().into());
         BurnerTalk {
             house,
             uid,
@@ -76,6 +76,7 @@ impl BurnerTalk {
             hub: None,
             stays: 0,
             work: None,
+            is_shown: false,
             burnt: false,
             is_replaced: false,
         }
@@ -101,9 +102,19 @@ impl BurnerTalk {
         !self.mailbox.is_empty()
     }
 
-    /// Takes in what the burner says of itself; other messages are a sign of life only.
+    /// Takes in what the burner says of itself; once it has joined, other messages are a sign of life.
     pub fn hear(&mut self, said: &Said, out: &mut Vec<u8>) {
+        if !matches!(said, Said::Cap { .. } | Said::Status(_) | Said::Error { .. }) {
+            if let Some((hub, stay)) = &self.hub {
+                // A stay that is over is found out when the burner speaks of itself.
+                hub.beat(*stay).ok();
+            }
+            return;
+        }
         let joined = self.join();
+        if !std::mem::replace(&mut self.is_shown, true) {
+            self.house.stand.enter(self.uid, self.number, &self.burner, self.mailbox.clone());
+        }
         match said {
             Said::Cap { burner, images } => {
                 self.burner.hear_cap(*burner, images.iter().copied());

@@ -38,10 +38,8 @@ impl Lists {
     /// `QLIST`.
     pub fn queue(&self, house: &House) -> Arc<[u8]> {
         let mut kept = lock(&self.queue);
-        if let Some((number, message)) =
-            kept.as_ref().filter(|(number, _)| *number == house.counter.version())
-        {
-            debug_assert!(*number <= house.counter.version());
+        let now = house.counter.version();
+        if let Some((_, message)) = kept.as_ref().filter(|(number, _)| *number == now) {
             return message.clone();
         }
         let machine = house.config().stand.machine.clone();
@@ -108,19 +106,18 @@ impl Lists {
         (told.number != told_before).then(|| (told.number, told.bytes.clone()))
     }
 
-    /// Tells all displays what changed, if anything did.
-    fn tell(&self, house: &House, is_first: bool) -> bool {
+    /// Tells all displays what changed, if anything did; what is there at first is no change.
+    fn tell(&self, house: &House, is_first: bool) {
         let bytes: Arc<[u8]> = [&*self.queue(house), &*self.burners(house)].concat().into();
         let mut told = lock(&self.told);
         if told.bytes == bytes {
-            return false;
+            return;
         }
         told.bytes = bytes;
         if !is_first {
             told.number += 1;
             told.bells.values().for_each(|bell| bell.ring());
         }
-        true
     }
 }
 
@@ -140,9 +137,9 @@ pub async fn tell_displays(house: Arc<House>) {
     loop {
         // What changed is looked up; what is asked for here is only that it did.
         watcher.take();
-        let told = house.stand.lists.tell(&house, std::mem::take(&mut is_first));
+        house.stand.lists.tell(&house, is_first);
         let next = async {
-            if told {
+            if !is_first {
                 let pause = house.clock.now().plus_ms(house.config().stand.report_ms);
                 house.clock.sleep_until(pause).await;
             }
@@ -151,6 +148,7 @@ pub async fn tell_displays(house: Arc<House>) {
         if let Either::Right(_) = select(pin!(next), closing.as_mut()).await {
             return;
         }
+        is_first = false;
     }
 }
 

@@ -50,8 +50,8 @@ fn a_burner_that_vanishes_puts_its_image_back_and_goes_on_when_it_returns() {
     until("it is lent", || state(&house, 1) == "ready");
     drop(first);
     until("the image waits again", || queued(&house) == [format!("1\t{A}\t5")]);
-    let mut line = commander(&house);
-    until("it is shown as away", || line.command("SREPORT\r\n\r\nASKCAP").starts_with("CAP"));
+    let mut line = Line::client(house.stand.expect("a stand door"), "BURNDVD", super::ME);
+    until("it is shown as away", || line.ask("SREPORT") == format!("SLIST\t{ONE}\t\tDVD\tDISCONN"));
     let mut again = burner(&house, ONE, &[A]);
     assert_eq!(again.ask("SREPORT"), format!("SLIST\t{ONE}\t\tDVD"));
     again.say("STATUS\tDVD\tAVAIL");
