@@ -167,25 +167,21 @@ impl Track {
     /// The next head to be tried. One that needs what nobody offers is passed by and blocks nothing; an offer makes the
     /// track forget.
     pub fn next_head(&mut self, machine: &Machine) -> Option<(Place, Arc<Demand>)> {
-        loop {
-            let (place, demand) = self.next_in_line()?;
-            if demand.is_offered(machine) {
-                return Some((place, demand));
+        while let Some(place) = self.fresh.pop_first() {
+            if let Some(demand) = self.heads.get(&place).filter(|demand| demand.is_offered(machine)) {
+                return Some((place, demand.clone()));
             }
-        }
-    }
-
-    fn next_in_line(&mut self) -> Option<(Place, Arc<Demand>)> {
-        if let Some(place) = self.fresh.pop_first() {
-            return self.heads.get(&place).map(|demand| (place, demand.clone()));
         }
         if self.blocked.len() >= CLASSES_BLOCKED_MAX {
             return None;
         }
-        let behind = self.tried.map_or(Unbounded, Excluded);
-        let (place, demand) = self.heads.range((behind, Unbounded)).next()?;
-        self.tried = Some(*place);
-        Some((*place, demand.clone()))
+        let mut untried = self.heads.range((self.tried.map_or(Unbounded, Excluded), Unbounded));
+        let found = untried.find(|(_, demand)| demand.is_offered(machine));
+        let found = found.map(|(place, demand)| (*place, demand.clone()));
+        let passed = found.as_ref().map(|(place, _)| *place);
+        let passed = passed.or_else(|| self.heads.last_key_value().map(|(last, _)| *last));
+        self.tried = self.tried.max(passed);
+        found
     }
 
     /// Looks for boards for a head, leaving alone what is held for one further ahead. One that finds none is

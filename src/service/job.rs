@@ -88,7 +88,14 @@ pub static FUNCTIONS: &[Function] = &[
                 "null",
                 "As what the boards are prepared; null means the machine's own kind.",
             ),
-            Arg::with("kind_args", ArgType::Json(JOB_TEXT_BYTES_MAX), "null", "What the kind needs to know."),
+            Arg::with(
+                "kind_args",
+                ArgType::Json(JOB_TEXT_BYTES_MAX),
+                "null",
+                "What the kind needs to know. The kind 'burn' writes one disc on one board that offers the image: \
+                 {\"image\": \"<the 32 lower-case hexadecimal digits of its md5>\"}. Such a job is never given up: \
+                 when it was not done it waits again at priority -5.",
+            ),
             Arg::with(
                 "boot",
                 ArgType::Bool,

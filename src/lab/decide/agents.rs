@@ -96,6 +96,14 @@ impl Lab {
         };
         let lost: BTreeSet<_> = boards.iter().copied().filter(there).collect();
         let mut events = self.bereave(machine, &lost, reason);
+        // A board that an operator has in hand stays where it is, and offers nothing all the same.
+        let known: BTreeSet<_> = boards.iter().filter(|board| board.0 < machine.spec.board_count()).collect();
+        let silent = known.into_iter().filter(|board| !lost.contains(board));
+        let silent = silent.filter(|board| !machine.board(**board).offers.is_empty());
+        events.extend(silent.map(|board| Event::BoardOffers {
+            board: BoardRef { machine: name.clone(), board: *board },
+            offers: [].into(),
+        }));
         events.extend(lost.iter().map(|board| Event::BoardOffline {
             board: BoardRef { machine: name.clone(), board: *board },
             reason: reason.clone(),
