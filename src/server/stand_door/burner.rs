@@ -242,6 +242,7 @@ impl BurnerTalk {
         self.hub = None;
         self.work = None;
         self.burner.forget();
+        self.house.stand.miss(self.uid, self.number);
     }
 
     /// What its board offers now; the lab passes over what is no news.

@@ -69,6 +69,15 @@ impl Stand {
         self.count_change();
     }
 
+    /// A burner that is connected was silent for so long that the lab counts on it no more.
+    pub fn miss(&self, uid: Uid, number: u64) {
+        let mut burners = self.burners();
+        let Some(known) = burners.get_mut(&uid).filter(|known| known.is_at(number)) else { return };
+        known.showing = Showing::Away;
+        drop(burners);
+        self.count_change();
+    }
+
     /// A connection of a burner is gone. One that the lab does not know is forgotten.
     pub fn leave(&self, house: &House, uid: Uid, number: u64) {
         let machine = house.config().stand.machine.clone();

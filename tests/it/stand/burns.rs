@@ -243,6 +243,8 @@ fn a_silent_burner_is_lost_and_its_image_goes_to_another() {
     house.clock.advance(1);
     until("the image waits again", || queued(&house) == [format!("1\t{A}\t5")]);
     until("its board is offline", || board(&house, ONE)["state"] == "offline");
+    let mut line = Line::client(house.stand.expect("a stand door"), "BURNDVD", super::ME);
+    assert_eq!(line.ask("SREPORT"), format!("SLIST\t{ONE}\t\tDVD\tDISCONN"));
     // It lives after all.
     first.say(&format!("STATUS\t{A}\tPASS"));
     first.say("STATUS\tDVD\tAVAIL");
