@@ -475,7 +475,9 @@ mod tests {
             (Kind::Share, Body::Decimal(-0.1), Err("-0.1 is not from 0 to 1")),
             (Kind::Word(LOG_FORMATS), text("json"), Ok(Value::Text("json".into()))),
             (Kind::Word(LOG_FORMATS), text("Json"), Err("\"Json\" is not one of \"text\", \"json\"")),
-            (Kind::Label, Body::Truth, Err("needs a name in quotes, not true or false")),
+            (Kind::Truth, Body::Truth(true), Ok(Value::Truth(true))),
+            (Kind::Truth, text("true"), Err("needs true or false, not a text")),
+            (Kind::Label, Body::Truth(true), Err("needs a name in quotes, not true or false")),
         ];
         for (kind, body, expected) in rows {
             assert_eq!(kind.read(&body), expected.map_err(str::to_owned), "{kind:?} {body:?}");
