@@ -6,10 +6,13 @@ mod images;
 mod limits;
 mod wire;
 
+use crate::cli::Dir;
 use crate::house::House;
 use crate::socket::Socket;
 use crate::stand_line::Line;
 use serde_json::{Value, json};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A lab of burners and nothing else.
@@ -44,8 +47,38 @@ pub const ME: &str = "99999999999999999999999999999999";
 /// How long something that comes by itself may take: far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub fn house() -> House {
-    House::with(LAB)
+/// A house with a data directory of its own, for what is known of images.
+pub struct Place {
+    house: Option<House>,
+    _dir: Dir,
+}
+
+impl Place {
+    /// A house with this configuration.
+    pub fn with(config: &str) -> Place {
+        static PLACES: AtomicUsize = AtomicUsize::new(0);
+        let dir = Dir::new(&format!("stand-{}", PLACES.fetch_add(1, Ordering::Relaxed)));
+        let config = format!("data_dir = \"{}\"\n{config}", dir.path("data"));
+        Place { house: Some(House::with(&config)), _dir: dir }
+    }
+
+    /// Closes the house and opens it again on what it kept.
+    pub fn reopen(mut self) -> Place {
+        self.house = self.house.take().map(House::reopen);
+        self
+    }
+}
+
+impl Deref for Place {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        self.house.as_ref().expect("a house")
+    }
+}
+
+pub fn house() -> Place {
+    Place::with(LAB)
 }
 
 /// The lab with this in the place of that.

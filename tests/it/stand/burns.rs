@@ -1,7 +1,8 @@
 //! What becomes of burns: good ones, bad ones, and those whose burner, holder or server goes away.
 
 use super::{
-    A, B, C, ONE, TWO, board, burner, burner_of, commander, house, job, lab_with, queue, queued, state, until,
+    A, B, C, ONE, Place, TWO, board, burner, burner_of, commander, house, job, lab_with, queue, queued,
+    state, until,
 };
 use crate::house::House;
 use crate::socket::Socket;
@@ -114,7 +115,7 @@ fn burners_are_given_what_they_hold_and_what_fits() {
 
 #[test]
 fn the_same_jobs_are_seen_and_ended_at_the_native_door() {
-    let house = House::with(&lab_with("report_ms = 1000", "open = true"));
+    let house = Place::with(&lab_with("report_ms = 1000", "open = true"));
     let mut socket = Socket::guest(house.address);
     let mut burner = burner(&house, ONE, &[A]);
     let call = json!({"fname": "create_job", "machine": "burners", "kind": "burn", "kind_args": {"image": A},
@@ -146,7 +147,7 @@ fn the_same_jobs_are_seen_and_ended_at_the_native_door() {
 
 #[test]
 fn trays_are_opened_after_a_burn_where_that_is_wanted() {
-    let house = House::with(&lab_with("report_ms = 1000", "open = true"));
+    let house = Place::with(&lab_with("report_ms = 1000", "open = true"));
     queue(&house, A, 0);
     let mut burner = burner(&house, ONE, &[A]);
     begun(&house, &mut burner, A);
@@ -253,7 +254,7 @@ fn a_silent_burner_is_lost_and_its_image_goes_to_another() {
 
 #[test]
 fn simulated_burners_of_the_servers_own_burn_what_is_queued() {
-    let house = House::with(&lab_with("report_ms = 1000", "simulated_burners = 2"));
+    let house = Place::with(&lab_with("report_ms = 1000", "simulated_burners = 2"));
     let mut line = Line::client(house.stand.expect("a stand door"), "BURNDVD", super::ME);
     let mut known = String::new();
     until("they are there", || {

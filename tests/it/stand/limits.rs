@@ -1,7 +1,6 @@
 //! Limits and times of the stand door.
 
-use super::{A, ME, house, lab_with};
-use crate::house::House;
+use super::{A, ME, Place, house, lab_with};
 use crate::stand_line::{END, Line};
 
 #[test]
@@ -41,7 +40,7 @@ fn a_flood_is_answered_message_by_message() {
 
 #[test]
 fn a_connection_has_so_many_messages_a_second() {
-    let house = House::with(&lab_with("rate_per_s = 0", "rate_per_s = 5"));
+    let house = Place::with(&lab_with("rate_per_s = 0", "rate_per_s = 5"));
     let mut line = Line::client(house.stand.expect("a stand door"), "BURNDVD", ME);
     line.say_bytes(format!("QREPORT{END}").repeat(10).as_bytes());
     // The introduction was the first.
@@ -60,7 +59,7 @@ fn a_connection_has_so_many_messages_a_second() {
 
 #[test]
 fn who_may_not_come_in_is_hung_up_on() {
-    let house = House::with(&lab_with("report_ms = 1000", "allow = [\"10.0.0.0/8\"]"));
+    let house = Place::with(&lab_with("report_ms = 1000", "allow = [\"10.0.0.0/8\"]"));
     Line::open(house.stand.expect("a stand door")).expect_end();
 }
 

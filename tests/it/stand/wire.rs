@@ -1,12 +1,11 @@
 //! Conversations byte for byte, split and joined, and what is none.
 
-use super::{A, B, C, LAB, ME, ONE, burner, house, queue, state, until};
-use crate::house::House;
+use super::{A, B, C, LAB, ME, ONE, Place, burner, house, queue, state, until};
 use crate::stand_line::{END, Line};
 
 /// Says bytes in pieces of so many, and hears all that comes until the server hangs up.
 fn replayed(said: &str, piece: usize) -> String {
-    let house = House::with(LAB);
+    let house = Place::with(LAB);
     let mut line = Line::open(house.stand.expect("a stand door"));
     said.as_bytes().chunks(piece).for_each(|bytes| line.say_bytes(bytes));
     line.hang_up();
@@ -151,7 +150,7 @@ fn junk_is_answered_and_does_no_harm() {
 
 #[test]
 fn a_message_without_an_end_is_hung_up_on() {
-    let house = House::with(&super::lab_with("report_ms = 1000", "message_bytes_max = 1024"));
+    let house = Place::with(&super::lab_with("report_ms = 1000", "message_bytes_max = 1024"));
     let mut line = Line::client(house.stand.expect("a stand door"), "DISPLAY", ME);
     assert_eq!(line.ask(&format!("WHATIS\t{A}")), "INFO\tENOIDEA");
     line.say_bytes(&[b'x'; 2_000]);
@@ -161,7 +160,7 @@ fn a_message_without_an_end_is_hung_up_on() {
 
 #[test]
 fn who_looks_on_gives_no_commands_and_a_guests_door_takes_none() {
-    let house = House::with(&super::lab_with("report_ms = 1000", "role = \"guest\""));
+    let house = Place::with(&super::lab_with("report_ms = 1000", "role = \"guest\""));
     let address = house.stand.expect("a stand door");
     let mut display = Line::client(address, "DISPLAY", ME);
     let mut command = Line::client(address, "COMMAND", ME);
