@@ -248,12 +248,13 @@ impl Server {
         }
         let address = |kind: &DoorKind| Some((kind.word(), self.addresses[*kind as usize]?.to_string()));
         self.house.opened_at(DoorKind::ALL.iter().filter_map(address).collect());
+        if let Some(address) = self.stand_address() {
+            // What is kept is found before anybody comes in.
+            stand_door::open(&self.house, address).map_err(ServerError)?;
+        }
         for (kind, listener) in open {
             let door = self.door(kind)?;
             self.doors.push(task::spawn(listener::listen(self.house.clone(), door, listener)));
-        }
-        if let Some(address) = self.stand_address() {
-            stand_door::open(&self.house, address).map_err(ServerError)?;
         }
         Ok(())
     }

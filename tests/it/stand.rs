@@ -98,7 +98,7 @@ pub fn burner_of(house: &House, medium: &str, uid: &str, images: &[&str]) -> Lin
     line.say(&format!("CAP\tBURN{medium}{listed}"));
     // Whatever is asked about them, this is said after it.
     line.say("ASKCAPAB");
-    while !line.hear().expect("an answer").starts_with("CAP\t") {}
+    while !line.hear().expect("an answer").starts_with("CAP") {}
     line
 }
 

@@ -2,11 +2,12 @@
 //! displays when they change, at most so often.
 
 use super::super::bell::Bell;
-use super::super::herald::Watch;
+use super::super::herald::{Watch, Watcher};
 use super::super::house::House;
 use crate::lab::job::{BURN_KIND, image_of};
 use crate::stand::message::{BurnerRow, QueueRow, Reply, Showing};
 use crate::stand::{Hash, Line, Priority, Uid};
+use async_std::task;
 use futures_util::future::{Either, select};
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -121,10 +122,9 @@ impl Lists {
     }
 }
 
-/// Tells displays of changes, until the house closes.
-pub async fn tell_displays(house: Arc<House>) {
-    let bell = house.stand.changed.clone();
-    let watcher = house.counter.herald.subscribe(bell.clone());
+/// Begins to tell displays of changes: of those that come from now on.
+pub fn start_telling(house: &Arc<House>) {
+    let watcher = house.counter.herald.subscribe(house.stand.changed.clone());
     let machine = house.config().stand.machine.clone();
     // Two watches are within any limit.
     for what in [Watch::Job(None), Watch::Machine(Some(machine))] {
@@ -132,23 +132,25 @@ pub async fn tell_displays(house: Arc<House>) {
             tracing::error!(?error, "displays are not told of changes (limits.watches_max)");
         }
     }
+    house.stand.lists.tell(house, true);
+    task::spawn(tell_displays(house.clone(), watcher));
+}
+
+/// Tells displays of changes, until the house closes.
+async fn tell_displays(house: Arc<House>, watcher: Watcher) {
     let mut closing = pin!(house.closing());
-    let mut is_first = true;
     loop {
-        // What changed is looked up; what is asked for here is only that it did.
-        watcher.take();
-        house.stand.lists.tell(&house, is_first);
-        let next = async {
-            if !is_first {
-                let pause = house.clock.now().plus_ms(house.config().stand.report_ms);
-                house.clock.sleep_until(pause).await;
-            }
-            bell.heard().await;
-        };
-        if let Either::Right(_) = select(pin!(next), closing.as_mut()).await {
+        let rung = pin!(house.stand.changed.heard());
+        if let Either::Right(_) = select(rung, closing.as_mut()).await {
             return;
         }
-        is_first = false;
+        // What changed is looked up; what is asked for here is only that it did.
+        watcher.take();
+        house.stand.lists.tell(&house, false);
+        let until = house.clock.now().plus_ms(house.config().stand.report_ms);
+        if let Either::Right(_) = select(pin!(house.clock.sleep_until(until)), closing.as_mut()).await {
+            return;
+        }
     }
 }
 

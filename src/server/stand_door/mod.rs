@@ -28,7 +28,7 @@ pub fn open(house: &Arc<House>, address: SocketAddr) -> Result<(), String> {
         .images
         .find(&config.data_dir)
         .map_err(|error| format!("the images of the stand door: {error}"))?;
-    task::spawn(lists::tell_displays(house.clone()));
+    lists::start_telling(house);
     for number in 0..config.stand.simulated_burners {
         task::spawn(simulated::serve(house.clone(), address, number as u64));
     }
