@@ -41,7 +41,8 @@ with socket.create_connection((host, int(port)), timeout=60) as connection:
     assert next(heard) == "IDENT\tV1"
     ask(f"ID\tV1\tCOMMAND\t{uuid.uuid4().hex}", "CAPAB")
     say("CAP")
-    # The burner comes in its own time; the server says so.
+    # The burner is there, or comes in its own time; then the server says so.
+    say("SREPORT")
     while not next(answer for answer in heard if answer.startswith("SLIST")).endswith("\tAVAIL"):
         pass
     images = ask("ASKCAPAB", "CAP").split("\t")[1:]
