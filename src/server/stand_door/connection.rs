@@ -154,7 +154,8 @@ impl StandConnection {
         let (wait, receiving) = (self.wait.take(), self.receiving.take());
         drop(self);
         if let Some(wait) = wait {
-            drop(wait.await);
+            let came = wait.await;
+            task::spawn_blocking(move || drop(came)).await;
         }
         if receiving.is_some() {
             task::spawn_blocking(move || drop(receiving)).await;
