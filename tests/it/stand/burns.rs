@@ -84,7 +84,7 @@ fn an_image_that_a_burner_lacks_is_not_given_to_it_again() {
     let mut first = burner(&house, ONE, &[A, B]);
     first.say("STATUS\tDVD\tAVAIL");
     first.expect(&format!("BURN\t{A}"));
-    first.say(&format!("ERROR\tNOISO\tno such image here"));
+    first.say("ERROR\tNOISO\tno such image here");
     // The disc is still blank, and the other image is there.
     first.say("STATUS\tDVD\tAVAIL");
     first.expect(&format!("BURN\t{B}"));
