@@ -189,6 +189,9 @@ fn announce(server: &Server, password_file: &Path) {
     if let Some(address) = server.spalloc_address() {
         println!("spalloc: listening on {address}");
     }
+    if let Some(address) = server.stand_address() {
+        println!("stand: listening on {address}");
+    }
     if let Some(address) = server.web_address() {
         println!("web: listening on http://{address}/");
     }

@@ -1,7 +1,7 @@
 //! A frontend played for people to look at: two sockets, one session, one job, and every message on paper.
 
 use super::{Client, ClientError, Credentials, Direction, Onlooker};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long the boards may take to be switched.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// How long a burner may take to come.
+const BURNER_MAX: Duration = Duration::from_secs(5);
+/// How long a disc may take to be burnt.
+const BURNT_MAX: Duration = Duration::from_secs(60);
 /// How long the demonstration's job lives without a sign of life, should the demonstration die.
 const KEEPALIVE_S: f64 = 60.0;
 
@@ -23,6 +27,8 @@ pub enum DemoError {
     Paper(io::Error),
     /// The boards did not become ready; why.
     NotReady(String),
+    /// The disc was not burnt; why.
+    NotBurnt(String),
 }
 
 impl fmt::Display for DemoError {
@@ -31,6 +37,7 @@ impl fmt::Display for DemoError {
             DemoError::Client(error) => error.fmt(f),
             DemoError::Paper(error) => write!(f, "the conversation cannot be printed: {error}"),
             DemoError::NotReady(why) => write!(f, "the boards did not become ready: {why}"),
+            DemoError::NotBurnt(why) => write!(f, "the disc was not burnt: {why}"),
         }
     }
 }
@@ -77,6 +84,7 @@ pub fn play(address: &str, out: impl Write + Send + 'static) -> Result<u64, Demo
     b.call("destroy_job", &[("job_id", json!(job)), ("reason", reason)])?;
     paper.note("A hears of it.");
     a.next_event(ANSWER_MAX)?;
+    burn(&mut a, &paper)?;
     paper.finish().map(|()| job).map_err(DemoError::Paper)
 }
 
@@ -89,6 +97,55 @@ fn begin_job(client: &mut Client) -> Result<u64, ClientError> {
         job = answer.map_err(ClientError::Call)?.as_u64();
     }
     job.ok_or_else(|| ClientError::Protocol("create_job answered no number".to_owned()))
+}
+
+/// Has a disc burnt, where burners come: those of the shipped lab are simulated, and come by the stand door.
+fn burn(client: &mut Client, paper: &Paper) -> Result<(), DemoError> {
+    let machines = client.call("list_machines", &[])?;
+    let burns =
+        |machine: &&Value| machine["kinds"].as_array().is_some_and(|kinds| kinds.contains(&json!("burn")));
+    let Some(pool) = machines.as_array().and_then(|machines| machines.iter().find(burns)) else {
+        return Ok(());
+    };
+    paper.note("Some boards are burners of discs; they came by a door of their own, and say which images they could burn.");
+    let Some(image) = offered(client, &pool["name"])? else { return Ok(()) };
+    paper.note("A asks for a disc with one of them: a job like any other. It ends by itself when the burner has verified the disc.");
+    let job = client.call(
+        "create_job",
+        &[
+            ("machine", pool["name"].clone()),
+            ("kind", json!("burn")),
+            ("kind_args", json!({ "image": image })),
+            ("keepalive", json!(null)),
+            ("note", json!("demonstration")),
+        ],
+    )?;
+    let deadline = Instant::now() + BURNT_MAX;
+    loop {
+        let seen = client.call("get_job", &[("job_id", job.clone())])?;
+        if seen["state_name"] == "destroyed" {
+            return Ok(());
+        }
+        if client.next_event(deadline.saturating_duration_since(Instant::now()))?.is_none() {
+            return Err(DemoError::NotBurnt(format!("not within {} s", BURNT_MAX.as_secs())));
+        }
+    }
+}
+
+/// An image that some burner of a pool could burn now; none if none comes soon.
+fn offered(client: &mut Client, pool: &Value) -> Result<Option<Value>, DemoError> {
+    client.call("notify_machine", &[("machine", pool.clone())])?;
+    let deadline = Instant::now() + BURNER_MAX;
+    loop {
+        let boards = client.call("list_boards", &[("machine", pool.clone()), ("state", json!("free"))])?;
+        let image = |board: &Value| board["offers"].get(0).cloned();
+        if let Some(image) = boards.as_array().and_then(|boards| boards.iter().find_map(image)) {
+            return Ok(Some(image));
+        }
+        if client.next_event(deadline.saturating_duration_since(Instant::now()))?.is_none() {
+            return Ok(None);
+        }
+    }
 }
 
 /// Switches and waits until the boards have done it.

@@ -46,6 +46,8 @@ pub const GUESTS: &[&str] = &["refused", "guest", "user", "operator", "admin"];
 pub const SPALLOC_ROLES: &[&str] = &["guest", "user", "operator"];
 /// Whom callers of the spalloc door may name as the owner of a job.
 pub const SPALLOC_OWNERS: &[&str] = &["any", "known"];
+/// The roles that command clients of the stand door can act under.
+pub const STAND_ROLES: &[&str] = &["guest", "user", "operator"];
 /// What clients of iCEFARM may be: refused, or a role.
 pub const ICEFARM_ROLES: &[&str] = &["refused", "guest", "user", "operator"];
 /// The levels of the log, the quietest first.
@@ -69,6 +71,18 @@ pub const KEYS: &[Key] = &[
     key("channel.ports", Kind::Ports),
     key("channel.rate_per_s", count(0, 10_000_000)),
     restart("stand.listen", Kind::Address),
+    restart("stand.machine", Kind::Name),
+    key("stand.allow", Kind::Networks),
+    key("stand.role", Kind::Word(STAND_ROLES)),
+    key("stand.open", Kind::Truth),
+    key("stand.rate_per_s", count(0, 1_000_000)),
+    key("stand.message_bytes_max", count(1 << 10, GIB)),
+    key("stand.image_bytes_max", count(1, 1 << 40)),
+    key("stand.images_bytes_max", count(1, 1 << 50)),
+    key("stand.images_max", count(1, 100_000)),
+    key("stand.report_ms", count(0, 60_000)),
+    key("stand.stall_s", seconds(1, 3_600)),
+    restart("stand.simulated_burners", count(0, 1_000)),
     restart("web.listen", Kind::Address),
     key("web.origins", Kind::Origins),
     key("web.body_bytes_max", count(1 << 10, GIB)),
@@ -155,6 +169,8 @@ pub enum Kind {
     Host,
     /// An IPv4 address, or a distance between two.
     Ipv4,
+    /// True or false.
+    Truth,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A whole number in this range.
@@ -182,6 +198,8 @@ pub enum Value {
     Count(u64),
     /// A time.
     Millis(u64),
+    /// True or false.
+    Truth(bool),
     /// A share.
     Share(f64),
     /// Networks.
@@ -199,6 +217,7 @@ impl fmt::Display for Value {
             Value::Text(text) => write!(f, "{}", toml_edit::Value::from(text.as_str())),
             Value::Count(count) => count.fmt(f),
             Value::Millis(ms) => f.write_str(&seconds_text(*ms)),
+            Value::Truth(truth) => truth.fmt(f),
             Value::Share(share) => write!(f, "{share:?}"),
             Value::Networks(networks) => {
                 let listed: Vec<_> = networks.iter().map(|network| format!("\"{network}\"")).collect();
@@ -228,7 +247,8 @@ impl Kind {
             (Kind::Seconds(range), Body::Decimal(number)) => read_seconds(range, *number),
             (Kind::Share, Body::Whole(number)) => read_share(*number as f64),
             (Kind::Share, Body::Decimal(number)) => read_share(*number),
-            (Kind::Count(_) | Kind::Seconds(_) | Kind::Share, other) => {
+            (Kind::Truth, Body::Truth(truth)) => Ok(Value::Truth(*truth)),
+            (Kind::Count(_) | Kind::Seconds(_) | Kind::Share | Kind::Truth, other) => {
                 Err(format!("needs {}, not {}", self.noun(), other.noun()))
             }
             (Kind::Networks, body) => read_networks(body).map(Value::Networks),
@@ -246,6 +266,7 @@ impl Kind {
         let body = match self {
             Kind::Count(_) => whole(),
             Kind::Seconds(_) | Kind::Share => whole().or_else(decimal),
+            Kind::Truth => text.parse().ok().map(Body::Truth),
             _ => None,
         };
         body.unwrap_or_else(|| Body::Text(text.to_owned()))
@@ -258,6 +279,7 @@ impl Kind {
             Kind::Address => "host:port",
             Kind::Host => "a host",
             Kind::Ipv4 => "an IPv4 address",
+            Kind::Truth => "true or false",
             Kind::Word(_) => "a word",
             Kind::Count(_) => "a whole number",
             Kind::Seconds(_) => "a number of seconds",
@@ -454,7 +476,9 @@ mod tests {
             (Kind::Share, Body::Decimal(-0.1), Err("-0.1 is not from 0 to 1")),
             (Kind::Word(LOG_FORMATS), text("json"), Ok(Value::Text("json".into()))),
             (Kind::Word(LOG_FORMATS), text("Json"), Err("\"Json\" is not one of \"text\", \"json\"")),
-            (Kind::Label, Body::Truth, Err("needs a name in quotes, not true or false")),
+            (Kind::Truth, Body::Truth(true), Ok(Value::Truth(true))),
+            (Kind::Truth, text("true"), Err("needs true or false, not a text")),
+            (Kind::Label, Body::Truth(true), Err("needs a name in quotes, not true or false")),
         ];
         for (kind, body, expected) in rows {
             assert_eq!(kind.read(&body), expected.map_err(str::to_owned), "{kind:?} {body:?}");

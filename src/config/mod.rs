@@ -44,6 +44,7 @@ pub use spalloc_import::{Import, Unread, import_spalloc};
 
 use crate::controller::{BootImage, ControllerSettings};
 use crate::lab;
+use crate::lab::fact::MachineName;
 use crate::user::Role;
 use complaint::Complaints;
 use settings::Settings;
@@ -53,8 +54,6 @@ use std::path::{Path, PathBuf};
 /// Opens a file and reads so many bytes of it at the most, and one more if it is longer.
 pub type ReadFile<'a> = &'a dyn Fn(&Path, usize) -> Result<Vec<u8>, String>;
 
-/// The doors this build has; the others may be configured, and stay closed.
-const DOORS_BUILT: &[&str] = &["native.listen", "spalloc.listen", "web.listen"];
 /// All doors.
 const DOORS: &[&str] = &["native.listen", "spalloc.listen", "stand.listen", "web.listen"];
 
@@ -71,8 +70,8 @@ pub struct Config {
     pub spalloc: Spalloc,
     /// Channels to boards.
     pub channel: Channel,
-    /// Where the stand door listens; None for a closed door.
-    pub stand_listen: Option<String>,
+    /// The stand door.
+    pub stand: Stand,
     /// The web door.
     pub web: Web,
     /// What clients of iCEFARM find there.
@@ -125,6 +124,37 @@ pub struct Spalloc {
     pub rate_per_s: u64,
     /// Bytes of one line.
     pub line_bytes_max: usize,
+}
+
+/// The stand door, whose protocol knows no users: burners of discs, displays and command clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stand {
+    /// Where it listens, as host:port; None for a closed door.
+    pub listen: Option<String>,
+    /// The pool whose boards are the burners that come.
+    pub machine: MachineName,
+    /// Who may come in; nobody else is answered.
+    pub allow: Vec<Network>,
+    /// Under which role command clients act.
+    pub role: Role,
+    /// Whether trays are opened once a burn is over.
+    pub open: bool,
+    /// Messages that one connection may send in a second; 0 for any number.
+    pub rate_per_s: u64,
+    /// Bytes of one message.
+    pub message_bytes_max: usize,
+    /// Bytes of one image that is kept.
+    pub image_bytes_max: u64,
+    /// Bytes of all images that are kept.
+    pub images_bytes_max: u64,
+    /// Images that something is known of.
+    pub images_max: usize,
+    /// How often displays are told at most of what changes.
+    pub report_ms: u64,
+    /// How long a peer may take nothing of what it is sent, or send nothing of what it announced.
+    pub stall_ms: u64,
+    /// Burners of the server's own that only play.
+    pub simulated_burners: usize,
 }
 
 /// The web door.
@@ -311,6 +341,7 @@ impl Config {
         settings.read_environment(environment, &mut complaints);
         settings.read_flags(flags, &mut complaints);
         check_doors(&settings, &mut complaints);
+        check_stand(&settings, &machines, &mut complaints);
         let warnings = complaints.finish()?;
         Ok(Config::of(settings, machines, warnings))
     }
@@ -338,7 +369,21 @@ impl Config {
                 ports: settings.ports("channel.ports").clone(),
                 rate_per_s: settings.number("channel.rate_per_s"),
             },
-            stand_listen: listen("stand.listen"),
+            stand: Stand {
+                listen: listen("stand.listen"),
+                machine: settings.text("stand.machine").into(),
+                allow: settings.networks("stand.allow").to_vec(),
+                role: settings.text("stand.role").parse().unwrap_or(Role::Guest),
+                open: settings.truth("stand.open"),
+                rate_per_s: settings.number("stand.rate_per_s"),
+                message_bytes_max: settings.number("stand.message_bytes_max") as usize,
+                image_bytes_max: settings.number("stand.image_bytes_max"),
+                images_bytes_max: settings.number("stand.images_bytes_max"),
+                images_max: settings.number("stand.images_max") as usize,
+                report_ms: settings.number("stand.report_ms"),
+                stall_ms: settings.number("stand.stall_s"),
+                simulated_burners: settings.number("stand.simulated_burners") as usize,
+            },
             web: Web {
                 listen: listen("web.listen"),
                 origins: settings.origins("web.origins").to_vec(),
@@ -485,21 +530,32 @@ fn check_doors(settings: &Settings, complaints: &mut Complaints) {
         let address = settings.text(path);
         let other = taken.insert(address, path).filter(|_| !is_any_port(address));
         let Source::Written(place) = &settings.setting(path).source else { continue };
-        if !DOORS_BUILT.contains(&path) {
-            complaints.warn_at(
-                place.clone(),
-                path,
-                "this build does not have this door yet; it stays closed",
-            );
-        }
         if let Some(other) = other {
             complaints.add_at(place.clone(), path, format!("{other} listens at {address} already"));
         }
     }
-    if DOORS_BUILT.iter().all(|path| settings.text(path).is_empty()) {
+    if DOORS.iter().all(|path| settings.text(path).is_empty()) {
         let place = Place::Line { line: 1, column: 1 };
         complaints.warn_at(place, "native.listen", "is not set, so the door is closed and nobody can call");
     }
+}
+
+/// Burners are boards of a pool: without it the stand door serves displays, and nobody can burn.
+fn check_stand(settings: &Settings, machines: &[MachineConfig], complaints: &mut Complaints) {
+    let Source::Written(place) = &settings.setting("stand.listen").source else { return };
+    let name = settings.text("stand.machine");
+    let takes_burners = |machine: &&MachineConfig| {
+        matches!(machine.controller, ControllerSettings::Agent(_))
+            && machine.spec.kinds.iter().any(|kind| **kind == *lab::job::BURN_KIND)
+    };
+    let named = machines.iter().find(|machine| *machine.spec.name == *name);
+    if settings.text("stand.listen").is_empty() || named.filter(takes_burners).is_some() {
+        return;
+    }
+    let what = format!(
+        "no burner can come: there is no pool '{name}' (stand.machine) with controller = \"agent\" and the kind \"burn\""
+    );
+    complaints.warn_at(place.clone(), "stand.listen", what);
 }
 
 /// Whether the system chooses the port, so that two doors may well say the same.

@@ -89,7 +89,7 @@ mod tests {
         }
         assert_eq!(read(Body::Whole(7)), Err("needs a list of ports, or \"any\", not a whole number".into()));
         assert_eq!(
-            read(Body::List(vec![Node { at: 0, body: Body::Truth }])),
+            read(Body::List(vec![Node { at: 0, body: Body::Truth(true) }])),
             Err("needs numbers of ports, not true or false".into())
         );
     }

@@ -58,7 +58,7 @@ pub enum Body {
     /// A number with a fraction.
     Decimal(f64),
     /// true or false.
-    Truth,
+    Truth(bool),
     /// A date or a time; no key takes one.
     Date,
     /// A list.
@@ -74,7 +74,7 @@ impl Body {
             Body::Text(_) => "a text",
             Body::Whole(_) => "a whole number",
             Body::Decimal(_) => "a number with a fraction",
-            Body::Truth => "true or false",
+            Body::Truth(_) => "true or false",
             Body::Date => "a date",
             Body::List(_) => "a list",
             Body::Table(_) => "a table",
@@ -164,7 +164,7 @@ fn node_of_value(value: &Value, around: usize) -> Node {
         Value::String(text) => Body::Text(text.value().clone()),
         Value::Integer(number) => Body::Whole(*number.value()),
         Value::Float(number) => Body::Decimal(*number.value()),
-        Value::Boolean(_) => Body::Truth,
+        Value::Boolean(truth) => Body::Truth(*truth.value()),
         Value::Datetime(_) => Body::Date,
         Value::Array(array) => Body::List(array.iter().map(|value| node_of_value(value, at)).collect()),
         Value::InlineTable(table) => Body::Table(table_of(table, at)),

@@ -12,6 +12,9 @@ use std::fmt;
 /// The shipped configuration: what is built in, and what is served when no file is named.
 pub const BUILT_IN: &str = include_str!("../../config.toml");
 
+/// The burners of the shipped file's lab to play with; a lab of one's own has its own.
+const SIMULATED_BURNERS: &str = "stand.simulated_burners";
+
 /// A variable that is this near to one of ours, and not it, is worth a warning.
 const NEAR_STEPS_MAX: usize = 2;
 
@@ -59,7 +62,7 @@ pub struct Setting {
 pub struct Settings(BTreeMap<&'static str, Setting>);
 
 impl Settings {
-    /// What holds when nobody says anything: every value of the shipped file, but closed doors.
+    /// What holds when nobody says anything: every value of the shipped file, but closed doors, and nobody who is not there.
     pub fn built_in() -> Settings {
         let mut settings = Settings(BTreeMap::new());
         let lines = Lines::of(BUILT_IN);
@@ -74,6 +77,9 @@ impl Settings {
         for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Address)) {
             settings.put(key, Value::Text(String::new()), Source::BuiltIn);
         }
+        find(SIMULATED_BURNERS)
+            .into_iter()
+            .for_each(|key| settings.put(key, Value::Count(0), Source::BuiltIn));
         settings.0.values_mut().for_each(|setting| setting.source = Source::BuiltIn);
         settings
     }
@@ -189,6 +195,14 @@ impl Settings {
         match &self.setting(path).value {
             Value::Ports(ports) => ports,
             other => panic!("{path} holds no ports: {other:?}"),
+        }
+    }
+
+    /// The value of a key that is true or false.
+    pub fn truth(&self, path: &str) -> bool {
+        match &self.setting(path).value {
+            Value::Truth(truth) => *truth,
+            other => panic!("{path} is neither true nor false: {other:?}"),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::board::BoardState;
 use super::effect::{Action, Order};
-use super::fact::{MachineName, OrderId};
-use super::job::JobState;
+use super::fact::{JobId, MachineName, OrderId};
+use super::job::{JobSpec, JobState};
 use super::machine::MachineSpec;
 use super::{Lab, Machine};
 use crate::allocator::BoardIndex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Lab {
@@ -29,6 +30,33 @@ impl Lab {
         let serials = machine.spec.serials();
         let there = machine.boards().filter(is_there);
         there.filter_map(|board| serials.get(board.0 as usize).cloned()).collect()
+    }
+
+    /// The boards of a pool and what people call them.
+    pub fn boards_by_serial(&self, machine: &str) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        let machine = self.machine(machine);
+        machine.into_iter().flat_map(|machine| {
+            let serials = machine.spec.serials().iter();
+            serials.zip(machine.boards()).map(|(serial, board)| (serial, machine.board(board).called))
+        })
+    }
+
+    /// The jobs that wait for a board of a machine as this kind, in the order in which they are tried.
+    pub fn waiting_for<'l>(
+        &'l self,
+        machine: &'l str,
+        kind: &'l str,
+    ) -> impl Iterator<Item = (JobId, &'l Arc<JobSpec>)> {
+        let spec = |id| Some((id, &self.jobs.get(&id)?.spec));
+        self.queue.jobs().filter_map(spec).filter(move |(_, spec)| self.is_for(spec, machine, kind))
+    }
+
+    /// Whether a job asks for a board of a machine as this kind.
+    pub fn is_for(&self, spec: &JobSpec, machine: &str, kind: &str) -> bool {
+        let named =
+            |tags: &BTreeSet<_>| self.machine(machine).is_some_and(|at| tags.is_subset(&at.spec.tags));
+        spec.kind.as_deref() == Some(kind)
+            && spec.machine.as_ref().map_or_else(|| named(&spec.tags), |name| **name == *machine)
     }
 
     /// The last order to switch a board, as it would be given to this board alone; none for a board that is not lent.

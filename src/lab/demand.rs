@@ -143,6 +143,14 @@ impl Demand {
         format!("{who} on '{name}' to offer '{needs}', which none does at present")
     }
 
+    /// Whether a machine could ever meet the request; one whose boards come by themselves may do so before the first has come.
+    fn possible(&self, request: &Request, machine: &Machine) -> Result<(), String> {
+        match self.needs.is_some() && machine.has_offers() && request.size == Size::Board {
+            true => Ok(()),
+            false => machine.allocator.possible(request).map_err(|why| why.to_string()),
+        }
+    }
+
     fn size(&self, machine: &Machine) -> Result<Size, String> {
         Ok(match (&self.want, machine.spec.triads()) {
             (Want::Boards(1), _) => Size::Board,
@@ -172,7 +180,7 @@ pub fn fits(demand: &Demand, machines: &[Machine]) -> Fits {
     admitted
         .filter_map(|(number, machine)| {
             let request = demand.request(machine).ok()?;
-            machine.allocator.possible(&request).is_ok().then_some((number, request))
+            demand.possible(&request, machine).is_ok().then_some((number, request))
         })
         .collect()
 }
@@ -182,10 +190,7 @@ pub fn obstacle(demand: &Demand, machines: &[Machine]) -> Option<String> {
     let admitted: Vec<_> = machines.iter().filter(|machine| demand.admits(machine)).collect();
     let mut obstacles = Vec::new();
     for machine in &admitted {
-        match demand
-            .request(machine)
-            .and_then(|request| machine.allocator.possible(&request).map_err(|why| why.to_string()))
-        {
+        match demand.request(machine).and_then(|request| demand.possible(&request, machine)) {
             Ok(()) => return None,
             Err(why) => obstacles.push(format!("{}: {why}", machine.spec.name)),
         }

@@ -119,6 +119,8 @@ impl Courier {
             Report::Outcome(outcome) => return self.counter.tell(News::Outcome(outcome.clone())),
             _ => self.command(&report),
         };
+        // A board that the lab has never heard of offers nothing.
+        let Some(command) = command else { return true };
         loop {
             let Err(fault) = self.counter.command(Caller::server(), command.clone()).await else {
                 return true;
@@ -135,12 +137,12 @@ impl Courier {
     }
 
     /// What the lab is told, with the boards in their places there.
-    fn command(&self, report: &Report) -> Command {
+    fn command(&self, report: &Report) -> Option<Command> {
         let machine = self.machine.clone();
         let boards = |serials: &[Serial]| -> Arc<[BoardIndex]> {
             self.counter.see(|lab| lab.boards_called(&machine, serials)).into()
         };
-        match report {
+        Some(match report {
             Report::Outcome(outcome) => Command::AnswerOrder {
                 order: outcome.order,
                 obeyed: outcome.obeyed.clone(),
@@ -164,12 +166,28 @@ impl Courier {
                 draining: *draining,
                 machine: machine.clone(),
             },
-        }
+            Report::Offers(serial, offers) => {
+                let board = *boards(std::slice::from_ref(serial)).first()?;
+                Command::OfferOnBoard { machine: machine.clone(), board, offers: offers.clone() }
+            }
+            Report::Finished(job, grant, words) => {
+                Command::FinishJob { job: *job, grant: *grant, words: words.clone() }
+            }
+            Report::PutBack(job, grant, reason) => {
+                Command::PutBackJob { job: *job, grant: *grant, reason: reason.clone() }
+            }
+        })
     }
 
     /// The lab does not want it: whoever brought boards that cannot be is sent away.
     fn refuse(&self, report: &Report, why: &str) {
-        tracing::warn!(machine = &*self.machine, ?report, why, "what an agent said was refused");
+        match report {
+            // Somebody else was faster: the loan is over, or the board offline.
+            Report::Offers(..) | Report::Finished(..) | Report::PutBack(..) => {
+                tracing::debug!(machine = &*self.machine, ?report, why, "what an agent said was refused");
+            }
+            _ => tracing::warn!(machine = &*self.machine, ?report, why, "what an agent said was refused"),
+        }
         if let (Report::Announced(serials), Some(hub)) = (report, self.hub.upgrade()) {
             hub.refuse_boards(serials, why);
         }

@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The doors there are, as their sockets are named.
-const DOORS: [&str; 3] = ["native", "spalloc", "web"];
+const DOORS: [&str; 4] = ["native", "spalloc", "stand", "web"];
 
 /// The door of a socket without a name.
 const DOOR_UNNAMED: &str = "native";
@@ -276,7 +276,7 @@ mod tests {
             ("2", Some("native"), "has 1 names"),
             ("2", Some("native:native"), "two sockets"),
             ("2", Some("native:native.own"), "two sockets"),
-            ("1", Some("stand"), "'stand', which does not exist"),
+            ("1", Some("backdoor"), "'backdoor', which does not exist"),
             ("2", None, "'', which does not exist"),
             ("2", Some("native:berth.socket"), "'berth.socket', which does not exist"),
         ] {

@@ -10,6 +10,7 @@ use super::listener::DoorKind;
 use super::lists::Lists;
 use super::sockets::Sockets;
 use super::spalloc_door::Lists as SpallocLists;
+use super::stand_door::Stand;
 use super::supervisor::{Life, Supervisor};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
@@ -88,6 +89,8 @@ pub struct House {
     pub lists: Lists,
     /// The same at the spalloc door.
     pub spalloc_lists: SpallocLists,
+    /// Who came by the stand door, and what is known of images.
+    pub stand: Stand,
     /// Rung whenever a connection leaves.
     pub emptied: Bell,
 }
@@ -160,6 +163,7 @@ impl House {
             closing: async_channel::bounded(1),
             lists: Lists::default(),
             spalloc_lists: SpallocLists::default(),
+            stand: Stand::default(),
             emptied: Bell::default(),
         }
     }

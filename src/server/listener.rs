@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::house::House;
 use super::sockets::Socket;
 use super::spalloc_door::SpallocConnection;
+use super::stand_door::StandConnection;
 use crate::error::Fault;
 use crate::http::Visitor;
 use async_channel::Sender;
@@ -25,19 +26,22 @@ pub enum DoorKind {
     Native,
     /// That of spalloc.
     Spalloc,
+    /// That of 'buntustand.
+    Stand,
     /// HTTP.
     Web,
 }
 
 impl DoorKind {
     /// All doors, in order.
-    pub const ALL: [DoorKind; 3] = [DoorKind::Native, DoorKind::Spalloc, DoorKind::Web];
+    pub const ALL: [DoorKind; 4] = [DoorKind::Native, DoorKind::Spalloc, DoorKind::Stand, DoorKind::Web];
 
     /// What it is called.
     pub fn word(self) -> &'static str {
         match self {
             DoorKind::Native => "native",
             DoorKind::Spalloc => "spalloc",
+            DoorKind::Stand => "stand",
             DoorKind::Web => "web",
         }
     }
@@ -49,6 +53,8 @@ pub enum Door {
     Native,
     /// Here.
     Spalloc,
+    /// Here.
+    Stand,
     /// In the room of the web door.
     Web(Sender<Visitor>),
 }
@@ -59,6 +65,7 @@ impl Door {
         match self {
             Door::Native => DoorKind::Native,
             Door::Spalloc => DoorKind::Spalloc,
+            Door::Stand => DoorKind::Stand,
             Door::Web(_) => DoorKind::Web,
         }
     }
@@ -84,10 +91,9 @@ pub async fn listen(house: Arc<House>, door: Door, listener: Async<TcpListener>)
 }
 
 async fn take_in(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketAddr) {
-    if let Door::Spalloc = door
-        && !house.config().spalloc.allow.iter().any(|network| network.has(peer.ip()))
-    {
-        tracing::warn!(%peer, "hung up on: not of a network that may come in (spalloc.allow)");
+    if !is_allowed(house, door, peer) {
+        let door = door.kind().word();
+        tracing::warn!(%peer, "hung up on: not of a network that may come in ({door}.allow)");
         return;
     }
     match house.admit(door.kind(), peer.ip()) {
@@ -99,6 +105,17 @@ async fn take_in(house: &Arc<House>, door: &Door, stream: TcpStream, peer: Socke
     }
 }
 
+/// Whether a door serves hosts of the peer's network; those that know users serve all.
+fn is_allowed(house: &House, door: &Door, peer: SocketAddr) -> bool {
+    let config = house.config();
+    let allow = match door {
+        Door::Spalloc => &config.spalloc.allow,
+        Door::Stand => &config.stand.allow,
+        Door::Native | Door::Web(_) => return true,
+    };
+    allow.iter().any(|network| network.has(peer.ip()))
+}
+
 async fn serve(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketAddr, number: u64) {
     match door {
         Door::Native => {
@@ -108,6 +125,10 @@ async fn serve(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketA
         Door::Spalloc => {
             let Some(socket) = watch(house, DoorKind::Spalloc, stream, peer, number) else { return };
             task::spawn(SpallocConnection::new(house.clone(), socket, peer, number).run());
+        }
+        Door::Stand => {
+            let Some(socket) = watch(house, DoorKind::Stand, stream, peer, number) else { return };
+            task::spawn(StandConnection::new(house.clone(), socket, peer, number).run());
         }
         Door::Web(entrance) => show_in(house, entrance, stream, peer, None).await,
     }
@@ -132,8 +153,8 @@ async fn refuse(house: &Arc<House>, door: &Door, stream: TcpStream, peer: Socket
             let connection = Connection::new(house.clone(), socket, peer, number);
             task::spawn(async move { connection.refuse(&fault).await });
         }
-        // Its protocol has no words for it.
-        Door::Spalloc => house.leave(DoorKind::Spalloc, house.number(), peer.ip()),
+        // Their protocols have no words for it.
+        Door::Spalloc | Door::Stand => house.leave(door.kind(), house.number(), peer.ip()),
         Door::Web(entrance) => show_in(house, entrance, stream, peer, Some(fault)).await,
     }
 }

@@ -25,6 +25,9 @@
 //! At the spalloc door `spalloc_door` stands for 1 to 4 and 10: lines instead of frames, one name for all callers instead of
 //! sessions, and all wishes of one read as one visit.
 //!
+//! At the stand door `stand_door` does the same; the burners that come by it are agents, and what they report reaches the desk as
+//! that of any agent does.
+//!
 //! At the web door the room `http` stands for 1 and 10, and `web_door::talk` for the connection: messages come and go whole, over
 //! channels, because they are carried by a runtime of another kind.
 //!
@@ -76,6 +79,7 @@ mod reload;
 mod signs;
 mod sockets;
 mod spalloc_door;
+mod stand_door;
 mod supervisor;
 mod tally;
 mod tunnel;
@@ -240,9 +244,9 @@ impl Server {
     fn open_doors(&mut self) -> Result<(), ServerError> {
         let config = self.house.config();
         let mut open = Vec::new();
-        for (kind, listen) in
-            DoorKind::ALL.into_iter().zip([&config.native.listen, &config.spalloc.listen, &config.web.listen])
-        {
+        let listens =
+            [&config.native.listen, &config.spalloc.listen, &config.stand.listen, &config.web.listen];
+        for (kind, listen) in DoorKind::ALL.into_iter().zip(listens) {
             let listener = self.listeners.open(kind.word(), listen.as_deref()).map_err(ServerError)?;
             let Some(listener) = listener else { continue };
             self.addresses[kind as usize] = listener.local_addr().ok();
@@ -250,6 +254,10 @@ impl Server {
         }
         let address = |kind: &DoorKind| Some((kind.word(), self.addresses[*kind as usize]?.to_string()));
         self.house.opened_at(DoorKind::ALL.iter().filter_map(address).collect());
+        if let Some(address) = self.stand_address() {
+            // What is kept is found before anybody comes in.
+            stand_door::open(&self.house, address).map_err(ServerError)?;
+        }
         for (kind, listener) in open {
             let door = self.door(kind)?;
             self.doors.push(task::spawn(listener::listen(self.house.clone(), door, listener)));
@@ -262,6 +270,7 @@ impl Server {
         Ok(match kind {
             DoorKind::Native => Door::Native,
             DoorKind::Spalloc => Door::Spalloc,
+            DoorKind::Stand => Door::Stand,
             DoorKind::Web => {
                 let web = Web::open(Arc::new(WebDoor::new(self.house.clone())));
                 let web =
@@ -279,6 +288,11 @@ impl Server {
     /// Where the spalloc door is.
     pub fn spalloc_address(&self) -> Option<SocketAddr> {
         self.addresses[DoorKind::Spalloc as usize]
+    }
+
+    /// Where the stand door is.
+    pub fn stand_address(&self) -> Option<SocketAddr> {
+        self.addresses[DoorKind::Stand as usize]
     }
 
     /// Where the web door is.

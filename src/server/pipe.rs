@@ -6,6 +6,7 @@ use rustix::net::sockopt::{set_tcp_nodelay, set_tcp_quickack};
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::error::Code;
@@ -35,6 +36,11 @@ pub struct Pipe {
     /// What is to be said; part of it may be sent.
     pub out: Vec<u8>,
     sent: usize,
+    /// What is to be said after that, and many are told: it is kept once for all of them.
+    shared: Option<Arc<[u8]>>,
+    shared_sent: usize,
+    /// How much the peer has taken so far.
+    taken: u64,
     /// The last read left the socket empty.
     drained: bool,
     /// The last write left the socket full.
@@ -50,12 +56,37 @@ impl Pipe {
     pub fn new(socket: Socket) -> Pipe {
         // A socket without it only answers later.
         let _ = set_tcp_nodelay(socket.stream(), true);
-        Pipe { socket, out: Vec::new(), sent: 0, drained: true, blocked: false }
+        Pipe {
+            socket,
+            out: Vec::new(),
+            sent: 0,
+            shared: None,
+            shared_sent: 0,
+            taken: 0,
+            drained: true,
+            blocked: false,
+        }
     }
 
     /// How many bytes wait for the peer.
     pub fn unsent(&self) -> usize {
-        self.out.len() - self.sent
+        self.out.len() - self.sent + self.shared.as_ref().map_or(0, |shared| shared.len() - self.shared_sent)
+    }
+
+    /// Says what many are told after all that is in `out`. Until all of it is sent nothing may be added to `out`.
+    pub fn share(&mut self, shared: Arc<[u8]>) {
+        debug_assert!(self.shared.is_none());
+        (self.shared, self.shared_sent) = (Some(shared), 0);
+    }
+
+    /// Whether something that many are told is on its way.
+    pub fn is_sharing(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// How much the peer has taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Whether the peer takes nothing at present.
@@ -86,10 +117,10 @@ impl Pipe {
         kept_max: impl FnOnce() -> usize,
     ) -> Result<(), Broken> {
         self.blocked = false;
-        while self.sent < self.out.len() {
-            match self.socket.stream().write(self.out.get(self.sent..).unwrap_or_default()) {
+        while let Some(next) = self.next_unsent() {
+            match self.socket.stream().write(next) {
                 Ok(0) => return Err(Broken),
-                Ok(bytes) => self.sent += bytes,
+                Ok(bytes) => self.count_sent(bytes),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.socket.poll_writable(cx).is_pending() {
@@ -101,7 +132,23 @@ impl Pipe {
             }
         }
         (self.out, self.sent) = (emptied(std::mem::take(&mut self.out)), 0);
+        self.shared = None;
         Ok(())
+    }
+
+    /// What is to be sent next, if anything.
+    fn next_unsent(&self) -> Option<&[u8]> {
+        let shared = || self.shared.as_ref().and_then(|shared| shared.get(self.shared_sent..));
+        let own = self.out.get(self.sent..).filter(|own| !own.is_empty());
+        own.or_else(shared).filter(|next| !next.is_empty())
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        self.taken += bytes as u64;
+        match self.sent < self.out.len() {
+            true => self.sent += bytes,
+            false => self.shared_sent += bytes,
+        }
     }
 
     /// The peer does not take what it asked for: up to the limit it is kept.

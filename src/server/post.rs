@@ -118,7 +118,7 @@ impl Post {
             let msg = format!("one connection has {STAYS_PER_CONNECTION_MAX} workers at most");
             return Err(Fault::new(Code::TOO_MANY_AGENTS, msg));
         }
-        check_new(&self.house, &who.machine, &who.boards)?;
+        check_new(&self.house, &who.machine, who.boards.iter().map(serial))?;
         self.last += 1;
         let number = self.last;
         let introduction = Introduction {
@@ -172,7 +172,7 @@ impl Post {
             AgentWord::Order { order, obeyed, failed } => hub.answer_order(stay, order, &obeyed, &failed),
             AgentWord::Question { ticket, answer } => hub.answer_question(stay, ticket, answer.map(reading)),
             AgentWord::Add(boards) => {
-                match check_new(&self.house, machine, &boards) {
+                match check_new(&self.house, machine, boards.iter().map(serial)) {
                     Err(gone) if gone.code == Code::MACHINE_UNKNOWN => {
                         return Err(fault(AgentRefusal::Closed));
                     }
@@ -284,12 +284,19 @@ fn worker(machine: MachineName, agent: agent::AgentView) -> WorkerView {
 }
 
 /// Boards that the lab would not take are refused before anybody hears of them.
-fn check_new(house: &House, machine: &MachineName, boards: &[WorkerBoard]) -> Result<(), Fault> {
-    let serials: Arc<[Serial]> = boards.iter().map(|board| board.serial.clone()).collect();
-    let announce = Command::AnnounceBoards { machine: machine.clone(), serials };
+pub fn check_new(
+    house: &House,
+    machine: &MachineName,
+    serials: impl Iterator<Item = Serial>,
+) -> Result<(), Fault> {
+    let announce = Command::AnnounceBoards { machine: machine.clone(), serials: serials.collect() };
     let decided =
         house.counter.see(|lab| lab.decide(house.clock.now(), &Caller::server(), &announce).map(drop));
     decided.map_err(|refusal| refusal.fault())
+}
+
+fn serial(board: &WorkerBoard) -> Serial {
+    board.serial.clone()
 }
 
 fn offered(board: WorkerBoard) -> Offered {

@@ -309,10 +309,13 @@ fn the_demonstration_goes_on_serving() {
     let mut demo = command(&["demo", "--listen", "127.0.0.1:0", "--data-dir", &dir.path("data")]);
     // The ports of the shipped file may be somebody else's.
     demo.env("BERTH_SPALLOC_LISTEN", "127.0.0.1:0").env("BERTH_WEB_LISTEN", "127.0.0.1:0");
+    demo.env("BERTH_STAND_LISTEN", "127.0.0.1:0");
     let demo = Running::spawn(&mut demo);
     let line = demo.until_out("native: listening on ");
     let address = line.rsplit(' ').next().unwrap().parse().unwrap();
-    for part in ["A <-- ", "A --> ", "B <-- ", "\"destroy_job\"", "The server goes on"] {
+    for part in
+        ["A <-- ", "A --> ", "B <-- ", "\"destroy_job\"", "\"burn\"", "done: burnt by", "The server goes on"]
+    {
         demo.until_out(part);
     }
     let jobs = berth(address, &["list", "--all"]);

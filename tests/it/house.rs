@@ -46,6 +46,8 @@ pub struct House {
     pub address: SocketAddr,
     /// Where the spalloc door is, if it is open.
     pub spalloc: Option<SocketAddr>,
+    /// Where the stand door is, if it is open.
+    pub stand: Option<SocketAddr>,
     /// Where the web door is, if it is open.
     pub web: Option<SocketAddr>,
     pub clock: Clock,
@@ -102,12 +104,13 @@ impl House {
         let server = async_std::task::block_on(Server::open(setup)).expect("the house opens");
         std::fs::remove_file(secret).ok();
         let (address, handle) = (server.native_address().expect("a native door"), server.handle());
-        let (spalloc, web) = (server.spalloc_address(), server.web_address());
+        let (spalloc, stand, web) = (server.spalloc_address(), server.stand_address(), server.web_address());
         let admin_password = server.first_password.clone();
         let served = std::thread::spawn(move || async_std::task::block_on(server.serve()));
         House {
             address,
             spalloc,
+            stand,
             web,
             clock,
             journal,

@@ -4,6 +4,7 @@ use crate::cli::Dir;
 use crate::house::{Quiet, Ticking};
 use crate::program::{Running, command};
 use crate::socket::{Socket, framed};
+use crate::stand_line::Line;
 use crate::web_socket::Web;
 use berth::clock::{Clock, Moment};
 use berth::config::Config;
@@ -467,6 +468,46 @@ fn a_restart_keeps_the_web_door_where_it_is() {
     assert!(page.call(json!({"fname": "get_version"})).is_ok());
     assert_eq!(web_of(running.until_out("web: listening on http://")), web);
     drop(page);
+    running.signal(Signal::TERM);
+    assert_eq!(running.ended(), 0);
+}
+
+#[test]
+fn a_restart_keeps_the_stand_door_where_it_is_and_what_burns_burning() {
+    const BURNERS: &str = "[stand]\nlisten = \"127.0.0.1:0\"\n[[machine]]\nname = \"burners\"\nshape = \"pool\"\n\
+                           kinds = [\"burn\"]\ncontroller = \"agent\"\n";
+    let (image, uid) = ("a".repeat(32), "1".repeat(32));
+    let dir = Dir::new("restart-stand");
+    let config = dir.file("config.toml", &format!("{LAB}{BURNERS}"));
+    let running = Running::spawn(&mut serve_command(&dir, &config));
+    let mut socket = Socket::guest(listening(&running));
+    let stand_of = |line: String| line.rsplit(' ').next().unwrap().parse::<SocketAddr>().unwrap();
+    let stand = stand_of(running.until_out("stand: listening on "));
+    let mut burner = Line::client(stand, "BURNDVD", &uid);
+    burner.say(&format!("CAP\tBURNDVD\t{image}"));
+    burner.expect(&format!("WHATIS\t{image}"));
+    let job = json!({"fname": "create_job", "machine": "burners", "kind": "burn", "kind_args": {"image": image},
+                     "boards": 1, "keepalive": null});
+    let job = socket.call(job).expect("a job");
+    burner.say("STATUS\tDVD\tAVAIL");
+    burner.expect(&format!("BURN\t{image}"));
+    burner.say(&format!("STATUS\t{image}\t25"));
+    let wait = json!({"fname": "wait_job", "job_id": job, "timeout": 60});
+    assert_eq!(socket.call(wait.clone()).expect("a job")["state_name"], "ready");
+    assert_eq!(data_of(&socket.ask(json!("serverrestart"))), "serverrestart");
+    burner.expect_end();
+    drop((socket, burner));
+    // Whoever connects meanwhile waits for the next server.
+    let mut burner = Line::client(stand, "BURNDVD", &uid);
+    burner.say(&format!("CAP\tBURNDVD\t{image}"));
+    burner.say(&format!("STATUS\t{image}\t75"));
+    burner.say(&format!("STATUS\t{image}\tPASS"));
+    let mut socket = Socket::guest(listening(&running));
+    assert_eq!(stand_of(running.until_out("stand: listening on ")), stand);
+    let ended = json!({"fname": "wait_job", "job_id": job, "state": "destroyed", "timeout": 60});
+    let ended = socket.call(ended).expect("a job");
+    assert_eq!(ended["reason"], format!("done: burnt by {uid}"), "{ended}");
+    drop((socket, burner));
     running.signal(Signal::TERM);
     assert_eq!(running.ended(), 0);
 }

@@ -29,6 +29,8 @@ mod simulator;
 mod socket;
 mod spalloc;
 mod spalloc_line;
+mod stand;
+mod stand_line;
 mod tidy;
 mod transcripts;
 mod tunnel;

@@ -167,7 +167,9 @@ fn without_a_configuration_the_built_in_lab_is_simulated_on_loopback() {
 fn the_demonstration_goes_over_udp_when_it_is_told_to() {
     let dir = Dir::new("demo-udp");
     let mut demo = command(&["demo", "--udp", "--listen", "127.0.0.1:0", "--data-dir", &dir.path("data")]);
-    let demo = Running::spawn(demo.env("BERTH_SPALLOC_LISTEN", "127.0.0.1:0"));
+    let demo = Running::spawn(
+        demo.env("BERTH_SPALLOC_LISTEN", "127.0.0.1:0").env("BERTH_STAND_LISTEN", "127.0.0.1:0"),
+    );
     let line = demo.until_out("simulated: a BMP answers at ");
     let bmp: SocketAddrV4 = line.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(bmp.ip().is_loopback());

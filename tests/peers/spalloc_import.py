@@ -95,7 +95,7 @@ def berth(*args, status=0, **more):
 
 def served(config, data):
     """What a server says of its machines."""
-    env = {**os.environ, "BERTH_SPALLOC_LISTEN": "", "BERTH_WEB_LISTEN": ""}
+    env = {**os.environ, "BERTH_SPALLOC_LISTEN": "", "BERTH_STAND_LISTEN": "", "BERTH_WEB_LISTEN": ""}
     args = [BERTH, "serve", "--config", config, "--data-dir", data, "--listen", "127.0.0.1:0"]
     server = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
     try:

@@ -29,6 +29,11 @@ fn ledger() -> Vec<(String, Vec<&'static str>)> {
             "[native]\nsession_span_s = -1",
             &["2:18: native.session_span_s: -1 is out of range: 0 to 315360000 seconds"],
         ),
+        ("[stand]\nopen = 1", &["2:8: stand.open: needs true or false, not a whole number"]),
+        (
+            "[stand]\nrole = \"admin\"",
+            &["2:8: stand.role: \"admin\" is not one of \"guest\", \"user\", \"operator\""],
+        ),
         ("[limits]\njobs_max = 0", &["2:12: limits.jobs_max: 0 is out of range: 1 to 10000000"]),
         (
             "[limits]\njobs_max = 1.5",

@@ -160,7 +160,11 @@ fn the_shipped_file_is_a_lab_to_play_with() {
     assert_eq!((config.name.as_str(), config.data_dir.to_str()), ("berth", Some("berth-data")));
     assert_eq!(config.native.listen.as_deref(), Some("127.0.0.1:7007"));
     assert_eq!((config.native.guests, config.native.session_span_ms), (Some(Role::User), 3_600_000));
-    assert_eq!((config.stand_listen, config.web.listen.as_deref()), (None, Some("127.0.0.1:8080")));
+    assert_eq!(config.web.listen.as_deref(), Some("127.0.0.1:8080"));
+    let stand = &config.stand;
+    assert_eq!((stand.listen.as_deref(), &*stand.machine), (Some("127.0.0.1:1337"), "burners"));
+    assert_eq!((stand.role, stand.open, stand.simulated_burners), (Role::Operator, false, 2));
+    assert_eq!((stand.report_ms, stand.stall_ms, stand.images_max), (1_000, 30_000, 1_000));
     let web = &config.web;
     assert_eq!((web.origins.len(), web.body_bytes_max, web.changes_max), (0, 1 << 20, 16_384));
     assert_eq!((web.stall_ms, web.ping_ms), (30_000, 20_000));
@@ -171,7 +175,7 @@ fn the_shipped_file_is_a_lab_to_play_with() {
     assert_eq!(asked.map(allowed), [true, true, true, true, false, false]);
     assert_eq!((spalloc.role, spalloc.known_owners), (Role::User, false));
     assert_eq!((spalloc.rate_per_s, spalloc.line_bytes_max), (0, 1 << 20));
-    let [m, devices] = &config.machines[..] else { panic!("two machines") };
+    let [m, devices, burners] = &config.machines[..] else { panic!("three machines") };
     let triads = m.spec.triads().unwrap();
     assert_eq!((triads.width, triads.height), (4, 2));
     assert_eq!(triads.dead_boards, [Triad::new(3, 1, 2)]);
@@ -181,6 +185,8 @@ fn the_shipped_file_is_a_lab_to_play_with() {
     assert_eq!(devices.spec.board_count(), 8);
     assert_eq!(devices.spec.board_text(BoardIndex(7)), "devices/devices-7");
     assert_eq!(devices.spec.kinds, ["pulsecount".into(), Arc::<str>::from("variance")]);
+    assert_eq!((burners.spec.board_count(), &burners.spec.kinds[..]), (0, &["burn".into()][..]));
+    assert_eq!(loaded("").stand.simulated_burners, 0, "a lab of one's own has its own burners");
 }
 
 /// A machine of two frames, one of which has a BMP.
@@ -281,17 +287,15 @@ fn defaults_of_the_lab_are_the_labs_own() {
 #[test]
 fn the_example_for_scripts_is_read_as_it_is_written() {
     let config = loaded(EXAMPLE);
-    let doors = [&config.native.listen, &config.spalloc.listen, &config.stand_listen, &config.web.listen];
+    let doors = [&config.native.listen, &config.spalloc.listen, &config.stand.listen, &config.web.listen];
     let addresses = doors.map(|door| door.as_deref().unwrap_or_default());
     assert_eq!(addresses, ["127.0.0.1:7007", "127.0.0.1:22244", "127.0.0.1:1337", "127.0.0.1:8080"]);
     let triads = config.machines[0].spec.triads().unwrap();
     assert_eq!(triads.bmps, BTreeMap::from([((0, 0), "127.0.1.1".into())]));
     assert_eq!(triads.place(BoardIndex(0)), Some(Physical { cabinet: 0, frame: 0, board: 0 }));
     assert_eq!((&*triads.host(BoardIndex(0)), triads.place(BoardIndex(1))), ("10.11.0.1", None));
-    let what = "this build does not have this door yet; it stays closed";
-    let expected =
-        [(11, 10, "stand")].map(|(line, column, door)| format!("{line}:{column}: {door}.listen: {what}"));
-    assert_eq!(lines(&config.warnings), expected);
+    let what = "no burner can come: there is no pool 'burners' (stand.machine) with controller = \"agent\" and the kind \"burn\"";
+    assert_eq!(lines(&config.warnings), [format!("11:10: stand.listen: {what}")]);
 }
 
 #[test]
@@ -436,10 +440,16 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 fn an_empty_address_closes_a_door() {
     let config = Config::load(
         None,
-        &pairs(&[("BERTH_NATIVE_LISTEN", ""), ("BERTH_SPALLOC_LISTEN", ""), ("BERTH_WEB_LISTEN", "")]),
+        &pairs(&[
+            ("BERTH_NATIVE_LISTEN", ""),
+            ("BERTH_SPALLOC_LISTEN", ""),
+            ("BERTH_STAND_LISTEN", ""),
+            ("BERTH_WEB_LISTEN", ""),
+        ]),
         &[],
     )
     .unwrap();
+    assert_eq!(config.stand.listen, None);
     assert_eq!((config.native.listen, config.spalloc.listen, config.web.listen), (None, None, None));
     assert_eq!(config.warnings.len(), 1);
     let refused = loaded("[native]\nlisten = \"h:1\"\nguests = \"refused\"\n");

@@ -128,6 +128,17 @@ impl Hub {
         });
     }
 
+    /// What a board of the agent's offers from now on.
+    pub fn offer(&self, stay: Stay, serial: &Serial, offers: Arc<[Arc<str>]>) -> Result<(), AgentRefusal> {
+        self.heed(|inside, now| inside.roster.offer(now, stay, serial, offers))
+    }
+
+    /// The lab must hear this of a board whose agent may be gone already, so it is taken however far behind the lab is. To be said
+    /// once at the end of a connection, or of what its board did.
+    pub fn pass_on(&self, report: Report) {
+        self.lab.report(report);
+    }
+
     /// The lab does not take these boards: whoever brought them is told so, and is over.
     pub fn refuse_boards(&self, serials: &[Serial], reason: &str) {
         self.act(|inside, _| inside.roster.refuse_boards(serials, reason));

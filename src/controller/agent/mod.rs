@@ -20,7 +20,7 @@ pub use roster::Roster;
 use super::{ControllerError, Outcome, Reading};
 use crate::lab::command::Consult;
 use crate::lab::effect::Action;
-use crate::lab::fact::{JobId, OrderId};
+use crate::lab::fact::{Grant, JobId, OrderId};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -191,6 +191,12 @@ pub enum Report {
     Broken(Vec<Serial>, Arc<str>),
     /// These boards are to be lent no more, or may be again.
     Draining(Vec<Serial>, bool),
+    /// A board offers these labels now.
+    Offers(Serial, Arc<[Arc<str>]>),
+    /// What a job was for was done on its board, in these words.
+    Finished(JobId, Grant, Arc<str>),
+    /// It was not, for this reason.
+    PutBack(JobId, Grant, Arc<str>),
 }
 
 /// Why an agent is not heard.

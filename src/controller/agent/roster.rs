@@ -275,6 +275,20 @@ impl Roster {
         Ok(())
     }
 
+    /// What a board of the agent's offers from now on.
+    pub fn offer(
+        &mut self,
+        now: Moment,
+        stay: Stay,
+        serial: &Serial,
+        offers: Arc<[Arc<str>]>,
+    ) -> Result<(), AgentRefusal> {
+        for serial in self.own(now, stay, std::slice::from_ref(serial))? {
+            self.report(Report::Offers(serial, offers.clone()));
+        }
+        Ok(())
+    }
+
     /// A sign of life.
     pub fn beat(&mut self, now: Moment, stay: Stay) -> Result<(), AgentRefusal> {
         self.heard(now, stay).map(drop)

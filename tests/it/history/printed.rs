@@ -47,7 +47,11 @@ fn it_is_printed_beside_a_server_and_without_one() {
     let dir = Dir::new("printed");
     let data_dir = dir.0.to_str().expect("text");
     let mut serve = command(&["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0"]);
-    serve.env("RUST_LOG", "off").env("BERTH_SPALLOC_LISTEN", "").env("BERTH_WEB_LISTEN", "");
+    serve
+        .env("RUST_LOG", "off")
+        .env("BERTH_SPALLOC_LISTEN", "")
+        .env("BERTH_STAND_LISTEN", "")
+        .env("BERTH_WEB_LISTEN", "");
     let server = Running::spawn(&mut serve);
     let line = server.until_out("native: listening on ");
     let address = line.rsplit(' ').next().expect("an address").parse().expect("an address");
