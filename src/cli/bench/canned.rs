@@ -4,11 +4,11 @@
 //!
 //! One thread, one epoll loop. Who only copies searches for markers and never inflates: our own encoder sends none inside a
 //! frame, and stores short texts, so that a handshake is told by its empty session. Who does the framing follows, inflates and
-//! checks each frame as the server does, looks for the same in its text, and encodes each answer anew.
+//! checks each frame as the server does, reads its envelope (but not its calls), and encodes each answer anew.
 
 use crate::service::about::{CORE_VERSION, DATA_VERSION};
 use crate::wire::handshake::{ACCEPTED, CAPABILITIES, Greeting, PROTOCOL, Versions};
-use crate::wire::{self, Envelope, FrameLimits, MARKER, Unframer, call};
+use crate::wire::{self, Envelope, FrameLimits, MARKER, Unframer, call, envelope};
 use clap::ValueEnum;
 use memchr::memmem;
 use rustix::event::Timespec;
@@ -27,6 +27,8 @@ use std::time::Duration;
 const SESSION: &str = "00000000000000000000000000000000";
 /// What a handshake has in its text and no other message.
 const NO_SESSION: &[u8] = b"\"session\":\"\"";
+/// What may be nested so deep is read.
+const JSON_DEPTH_MAX: usize = 128;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Sockets told ready at once.
@@ -96,7 +98,9 @@ struct Bench {
 
 /// An answer, made beforehand.
 struct Said {
-    text: Vec<u8>,
+    /// Its data.
+    data: Vec<u8>,
+    /// The whole of it.
     frame: Vec<u8>,
 }
 
@@ -107,6 +111,8 @@ struct Peer {
     unframer: Option<Unframer>,
     /// The beginning of a frame whose end has not come.
     rest: Vec<u8>,
+    /// Where an answer is put together.
+    text: Vec<u8>,
     out: Vec<u8>,
     sent: usize,
     blocked: bool,
@@ -129,18 +135,9 @@ impl Bench {
             epoll,
             peers: Vec::new(),
             labour,
-            greeting: said(|text| envelope("").push_data(text, &greeting)).frame,
-            accepted: said(|text| envelope(SESSION).push_data(text, ACCEPTED)),
-            answer: said(|text| {
-                envelope(SESSION).begin_list(text);
-                for at in 0..calls {
-                    if at > 0 {
-                        text.push(b',');
-                    }
-                    call::push_data(text, "get_version", &versions);
-                }
-                envelope(SESSION).end_list(text);
-            }),
+            greeting: said("", json(&greeting)).frame,
+            accepted: said(SESSION, json(&ACCEPTED)),
+            answer: said(SESSION, list(calls, &versions)),
             end,
         })
     }
@@ -174,7 +171,7 @@ impl Bench {
         epoll::add(&self.epoll, &stream, EventData::new_u64(at as u64), EventFlags::IN)?;
         let unframer = (self.labour == Labour::Framing).then(|| Unframer::new(FrameLimits::default()));
         let (out, rest) = (self.greeting.clone(), Vec::new());
-        let peer = Peer { stream, unframer, rest, out, sent: 0, blocked: false };
+        let peer = Peer { stream, unframer, rest, text: Vec::new(), out, sent: 0, blocked: false };
         match self.peers.get_mut(at) {
             Some(place) => *place = Some(peer),
             None => self.peers.push(Some(peer)),
@@ -221,8 +218,14 @@ impl Peer {
                     rest = &rest[read..];
                     // Our own generator sends no frame that would be refused.
                     let Some(Ok(body)) = frame else { continue };
-                    let is_handshake = memmem::find(&body, NO_SESSION).is_some();
-                    wire::encode(if is_handshake { &accepted.text } else { &answer.text }, &mut self.out);
+                    let Ok(message) = envelope::decode(&body, JSON_DEPTH_MAX) else { continue };
+                    let said = if message.session.is_empty() { accepted } else { answer };
+                    self.text.clear();
+                    let envelope = Envelope { id: message.id, ..envelope(SESSION) };
+                    envelope.begin(&mut self.text);
+                    self.text.extend_from_slice(&said.data);
+                    envelope.end(&mut self.text);
+                    wire::encode(&self.text, &mut self.out);
                 }
             }
         }
@@ -265,9 +268,24 @@ fn envelope(session: &str) -> Envelope<'_> {
     Envelope { session, name: "canned", id: None }
 }
 
-fn said(write: impl FnOnce(&mut Vec<u8>)) -> Said {
+/// Data of ours can always be written.
+fn json(data: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(data).unwrap_or_else(|_| b"null".to_vec())
+}
+
+/// A list of as many answers.
+fn list(calls: usize, versions: &Versions) -> Vec<u8> {
+    let mut text = b"[".to_vec();
+    (0..calls).for_each(|_| call::push_data(&mut text, "get_version", versions));
+    text.push(b']');
+    text
+}
+
+fn said(session: &str, data: Vec<u8>) -> Said {
     let (mut text, mut frame) = (Vec::new(), Vec::new());
-    write(&mut text);
+    envelope(session).begin(&mut text);
+    text.extend_from_slice(&data);
+    envelope(session).end(&mut text);
     wire::encode(&text, &mut frame);
-    Said { text, frame }
+    Said { data, frame }
 }

@@ -186,7 +186,7 @@ mod tests {
         assert!(ear.feed(b"{\"ret").1.is_none());
         let (used, said) = ear.feed(b"urn\": 1}\n{");
         assert_eq!((used, &*said.unwrap().unwrap()), (9, &b"{\"return\": 1}"[..]));
-        assert_eq!(ear.feed(b"}\n").1.unwrap().unwrap().len(), 2);
+        assert_eq!(ear.feed(b"{}\n").1.unwrap().unwrap().len(), 2);
     }
 
     #[test]
