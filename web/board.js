@@ -13,6 +13,9 @@ const STATES_SET = [
   ["retest", "Test now", "The board is tested, and is free again if it does well."],
 ];
 
+/** So many of what a board offers are named. */
+const OFFERS_NAMED_MAX = 8;
+
 /** The board that is shown. */
 export class BoardView {
   /** `choose` shows another board of the same machine. */
@@ -51,6 +54,7 @@ export class BoardView {
     const job = this.lab.jobs.find(({ job_id }) => job_id === record.job_id);
     refill(byId("board-facts"),
       facts([
+        ["Called", record.name],
         ["State", boardState(record.state)],
         ["Since", since(record.since)],
         ["Reason", record.reason],
@@ -62,11 +66,20 @@ export class BoardView {
         ["Host", record.host],
         ["Tested again", moment(record.retest_at)],
         ["Reports", record.reports || null],
+        ["Offers", this._offers(record)],
+        ["Jobs done", record.done || null],
+        ["Jobs failed", record.failed || null],
       ]),
       this._neighbours(),
       this.measured && facts(Object.entries(this.measured).map(([name, { value, unit }]) => [name, value === null ? "unknown" : `${value} ${unit}`])),
       make("p", { class: "actions" }, ...this._actions(record)),
       make("p", { id: "board-said", class: "quiet", role: "status", text: this.said ?? "" }));
+  }
+
+  _offers({ offers }) {
+    if (!offers?.length) return null;
+    const more = offers.length - OFFERS_NAMED_MAX;
+    return offers.slice(0, OFFERS_NAMED_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
   }
 
   _neighbours() {
