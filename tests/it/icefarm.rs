@@ -89,6 +89,17 @@ impl Client {
         }
     }
 
+    /// Hears until this of each of these boards came, in whatever order.
+    fn hear_of_each(&mut self, serials: &[&str], event: &str) {
+        let mut open: Vec<_> = serials.to_vec();
+        while !open.is_empty() {
+            let heard = self.hear();
+            if heard["contents"][0]["event"] == event {
+                open.retain(|serial| heard["serial"] != *serial);
+            }
+        }
+    }
+
     /// Hears until so many boards are available.
     fn hear_amount(&mut self, amount: u64) {
         while self.hear_of("meta", "devices_available")["amount"] != amount {}
@@ -287,8 +298,7 @@ fn sockets_hear_what_becomes_of_their_reservations() {
     other.hear_amount(6);
     // The board is ready when the socket to the worker is there.
     let mut worker = Client::open(web, "me", "berth=worker&");
-    worker.hear_of("devices-0", "initialized");
-    worker.hear_of("devices-1", "initialized");
+    worker.hear_of_each(&["devices-0", "devices-1"], "initialized");
     done(web, "/reserveserials", &these("me", &["devices-2"]));
     worker.hear_of("devices-2", "initialized");
     assert_eq!(done(web, "/reboot", &json!({"serials": ["devices-2"]})), json!(["devices-2"]));
