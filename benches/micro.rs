@@ -12,7 +12,7 @@ use berth::lab::effect::Effect;
 use berth::lab::fact::{Event, Fact, JobId, MachineName};
 use berth::lab::job::{JobSpec, Want};
 use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
-use berth::lab::view::{BoardName, Query};
+use berth::lab::view::BoardName;
 use berth::lab::{Lab, Options};
 use berth::service::plan::{
     Asker, BoardBook, BoardRecord, Door, JournalCounts, Outcome, Plan, WorkerCounts, Workforce,
