@@ -66,7 +66,10 @@ impl Hub {
     /// A hub without agents; those that the lab's boards had before may come back.
     pub fn new(settings: AgentSettings, clock: Clock, lab: Arc<dyn Lab>) -> Arc<Hub> {
         let mut roster = Roster::new(settings);
-        roster.expect_back(clock.now(), lab.awaited());
+        let awaited = lab.awaited();
+        // What they offered is theirs to say again.
+        awaited.iter().for_each(|serial| lab.report(Report::Offers(serial.clone(), [].into())));
+        roster.expect_back(clock.now(), awaited);
         let inside = Inside { roster, ears: BTreeMap::new(), answers: Answers::default(), closed: false };
         Arc::new(Hub { clock, lab, inside: Mutex::new(inside), nudge: async_channel::bounded(1) })
     }

@@ -121,8 +121,8 @@ impl Roster {
         expected: &dyn Fn(&Serial) -> Option<Expected>,
     ) -> Result<Stay, AgentRefusal> {
         self.check_boards(&who.name, &who.boards)?;
-        if self.agents.len() >= AGENTS_MAX && !self.agents.contains_key(&who.name) {
-            return Err(AgentRefusal::TooMany);
+        if !self.agents.contains_key(&who.name) {
+            self.make_room()?;
         }
         self.last_stay += 1;
         let stay = Stay(self.last_stay);
@@ -141,6 +141,24 @@ impl Roster {
         self.take_boards(&who.name, stay, &who.boards, expected);
         self.set_draining(&who.name, who.draining);
         Ok(stay)
+    }
+
+    /// When there are as many agents as may be, the one that is away longest is not waited for any more, so that names which come and
+    /// go keep nobody out.
+    fn make_room(&mut self) -> Result<(), AgentRefusal> {
+        if self.agents.len() < AGENTS_MAX {
+            return Ok(());
+        }
+        let away = self.agents.iter().filter(|(_, agent)| !agent.connected && !self.has_work(agent));
+        let longest = away.min_by_key(|(_, agent)| agent.seen).map(|(name, _)| name.clone());
+        let name = longest.ok_or(AgentRefusal::TooMany)?;
+        self.dismiss(&name, &format!("agent '{name}' was away while others came"));
+        Ok(())
+    }
+
+    /// Whether a board of an agent has something to do.
+    fn has_work(&self, agent: &Agent) -> bool {
+        agent.boards.keys().any(|board| self.boards.get(board).is_some_and(|seat| seat.pending.is_some()))
     }
 
     /// The same name may have come before: its questions are off, and boards that it no longer brings are lost.

@@ -353,6 +353,36 @@ fn draining_is_said_once_for_all_boards_also_of_those_that_come_later() {
 }
 
 #[test]
+fn who_is_away_longest_makes_way_when_there_are_as_many_as_may_be() {
+    let mut bench = Bench::new();
+    let stays: Vec<_> = (0..AGENTS_MAX as u32)
+        .map(|board| {
+            let stay = bench.joined(&format!("agent-{board}"), &[board]);
+            bench.wait(1);
+            stay
+        })
+        .collect();
+    bench.order(id(1, 0), &[5]);
+    bench.news();
+    let now = bench.now;
+    // It has something to do, so it is waited for.
+    bench.roster.hang_up(now, stays[5]);
+    assert_eq!(bench.join(who("new", &[])), Err(AgentRefusal::TooMany));
+    bench.wait(1);
+    let now = bench.now;
+    bench.roster.hang_up(now, stays[9]);
+    bench.wait(1);
+    let now = bench.now;
+    bench.roster.hang_up(now, stays[7]);
+    bench.news();
+    bench.join(who("new", &[])).unwrap();
+    assert_eq!(bench.news(), [lost(&[9], "agent 'agent-9' was away while others came")]);
+    bench.join(who("newer", &[])).unwrap();
+    assert_eq!(bench.news(), [lost(&[7], "agent 'agent-7' was away while others came")]);
+    assert_eq!(bench.join(who("one more", &[])), Err(AgentRefusal::TooMany));
+}
+
+#[test]
 fn what_cannot_be_is_refused_and_changes_nothing() {
     let mut bench = Bench::new();
     let stay = bench.joined("one", &[1]);

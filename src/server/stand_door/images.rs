@@ -143,6 +143,7 @@ impl Images {
         let mut inside = house.stand.images.inside();
         inside.check_room(&config.stand, image, bytes)?;
         let is_new = !inside.known.contains_key(&image);
+        let forgotten = if is_new { inside.make_room(config.stand.images_max) } else { None };
         inside.bytes += bytes;
         inside.coming += usize::from(is_new);
         static ARRIVALS: AtomicU64 = AtomicU64::new(0);
@@ -155,6 +156,7 @@ impl Images {
             bytes,
             is_new,
             part,
+            forgotten,
             file: None,
             md5: Md5::new(),
             is_kept: false,
@@ -183,7 +185,8 @@ impl Inside {
                     self.known.entry(image).or_default().title = Some(title);
                 }
             }
-            (_, Some(ending)) if ending.ends_with(PART_ENDING) => fs::remove_file(path)?,
+            (Some(_), Some(ending)) if ending == info_part() => fs::remove_file(path)?,
+            (None, Some(PART_ENDING)) if is_arrival(stem) => fs::remove_file(path)?,
             _ => {}
         }
         Ok(())
@@ -204,11 +207,38 @@ impl Inside {
                 "there is no room for it among the images that are kept (stand.images_bytes_max)",
             );
         }
-        if !self.known.contains_key(&image) && self.known.len() + self.coming >= stand.images_max {
-            return too_big("as many images are known as may be (stand.images_max)");
+        let full = !self.known.contains_key(&image) && self.known.len() + self.coming >= stand.images_max;
+        if full && self.mere_title().is_none() {
+            return too_big("as many images are kept as may be (stand.images_max)");
         }
         Ok(())
     }
+
+    /// An image of which only the title is known.
+    fn mere_title(&self) -> Option<Hash> {
+        self.known.iter().find(|(_, known)| known.bytes.is_none()).map(|(image, _)| *image)
+    }
+
+    /// Titles make way for images; the file of one that was forgotten.
+    fn make_room(&mut self, images_max: usize) -> Option<PathBuf> {
+        if self.known.len() + self.coming < images_max {
+            return None;
+        }
+        let image = self.mere_title()?;
+        self.known.remove(&image);
+        Some(self.path(image, Some(INFO_ENDING)))
+    }
+}
+
+/// How the name of a title ends that is being written.
+fn info_part() -> String {
+    format!("{INFO_ENDING}.{PART_ENDING}")
+}
+
+/// Whether the file of an image that was coming is called so, but for its ending.
+fn is_arrival(stem: &str) -> bool {
+    let digits = |number: &str| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    stem.split_once('-').is_some_and(|(hash, number)| Hash::of_text(hash).is_some() && digits(number))
 }
 
 /// What an image is called, to be written down.
@@ -220,7 +250,7 @@ pub struct Note {
 impl Note {
     /// Writes it down. What is lost is asked for again after the next start.
     pub fn keep(&self) {
-        let part = self.path.with_extension(format!("{INFO_ENDING}.{PART_ENDING}"));
+        let part = self.path.with_extension(info_part());
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let write = || {
             fs::create_dir_all(folder)?;
@@ -244,6 +274,8 @@ pub struct Arrival {
     /// Nothing was known of it.
     is_new: bool,
     part: PathBuf,
+    /// The title of another image, which made way.
+    forgotten: Option<PathBuf>,
     file: Option<File>,
     md5: Md5,
     is_kept: bool,
@@ -259,8 +291,11 @@ impl Arrival {
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), NotKept> {
         self.md5.update(bytes);
         let part = &self.part;
-        let mut write = || {
+        let forgotten = self.forgotten.take();
+        let write = || {
             if self.file.is_none() {
+                // A title may never have been written down.
+                forgotten.into_iter().for_each(|title| drop(fs::remove_file(title)));
                 fs::create_dir_all(part.parent().unwrap_or(Path::new(".")))?;
                 self.file = Some(File::create_new(part)?);
             }
@@ -294,7 +329,11 @@ impl Arrival {
         self.is_kept = true;
         let folder = inside.folder.clone();
         drop(inside);
-        File::open(folder)?.sync_all()
+        // It is kept from here on; only a crash of the whole host could still take it away.
+        if let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all()) {
+            tracing::warn!(%error, folder = %folder.display(), "the folder of images was not synced");
+        }
+        Ok(())
     }
 }
 
@@ -354,13 +393,17 @@ mod tests {
         name(hash(2), "two.iso", 2).expect("news").keep();
         assert!(name(hash(3), "three.iso", 2).is_none(), "no more than two are known");
         let again = Images::default();
-        fs::write(dir.0.join("images/junk.part"), "half").expect("a file");
-        fs::write(dir.0.join("images/notes.txt"), "not ours").expect("a file");
+        let halves = [format!("{}-3.part", hash(4)), format!("{}.info.part", hash(4))];
+        let others = ["notes.part", "x.depart", "notes.txt"];
+        let write = |name: &str| fs::write(dir.0.join("images").join(name), "half").expect("a file");
+        halves.iter().for_each(|name| write(name));
+        others.iter().for_each(|name| write(name));
         again.find(&dir.0).expect("found");
         let (file, description) = title("one.iso");
         assert_eq!(again.info(hash(1)), Info::Known { image: hash(1), file, description });
         assert_eq!((again.known(), again.info(hash(3))), (vec![hash(1), hash(2)], Info::NoIdea));
-        assert!(!dir.0.join("images/junk.part").exists() && dir.0.join("images/notes.txt").exists());
+        let is_there = |name: &str| dir.0.join("images").join(name).exists();
+        assert!(!halves.iter().any(|name| is_there(name)) && others.iter().all(|name| is_there(name)));
     }
 
     #[test]
@@ -372,7 +415,7 @@ mod tests {
             ..config::Config::load(Some(""), &[], &[]).expect("defaults").stand
         };
         let mut inside = Inside { bytes: 90, ..Inside::default() };
-        inside.known.insert(hash(1), Image::default());
+        inside.known.insert(hash(1), Image { bytes: Some(90), ..Image::default() });
         let fits = |stand: config::Stand, image, bytes| inside.check_room(&stand, image, bytes).is_ok();
         assert!(fits(stand(10, 100, 2), hash(2), 10));
         assert!(!fits(stand(9, 100, 2), hash(2), 10));
@@ -380,5 +423,16 @@ mod tests {
         assert!(!fits(stand(10, 100, 1), hash(2), 10));
         assert!(fits(stand(10, 100, 1), hash(1), 10), "something is known of it already");
         assert!(!fits(stand(u64::MAX, u64::MAX - 1, 2), hash(2), u64::MAX));
+    }
+
+    #[test]
+    fn titles_make_way_for_images() {
+        let mut inside = Inside::default();
+        inside.known.insert(hash(1), Image { bytes: Some(90), ..Image::default() });
+        inside.known.insert(hash(2), Image::default());
+        assert_eq!(inside.make_room(3), None, "there is room");
+        assert_eq!(inside.make_room(2), Some(inside.path(hash(2), Some(INFO_ENDING))));
+        assert_eq!(inside.known.keys().collect::<Vec<_>>(), [&hash(1)]);
+        assert_eq!((inside.make_room(1), inside.known.len()), (None, 1), "images do not");
     }
 }

@@ -31,13 +31,31 @@ struct Told {
     number: u64,
     /// Both lists.
     bytes: Arc<[u8]>,
+    /// Somebody who asked was answered otherwise since.
+    is_outdated: bool,
     /// Who is to be woken: the bells of displays, by the numbers of their connections.
     bells: BTreeMap<u64, Arc<Bell>>,
 }
 
 impl Lists {
+    /// `QLIST`, for whoever asks.
+    pub fn answer_queue(&self, house: &House) -> Arc<[u8]> {
+        let queue = self.queue(house);
+        let mut told = lock(&self.told);
+        told.is_outdated |= !told.bytes.starts_with(&queue);
+        queue
+    }
+
+    /// `SLIST`, for whoever asks.
+    pub fn answer_burners(&self, house: &House) -> Arc<[u8]> {
+        let burners = self.burners(house);
+        let mut told = lock(&self.told);
+        told.is_outdated |= !told.bytes.ends_with(&burners);
+        burners
+    }
+
     /// `QLIST`.
-    pub fn queue(&self, house: &House) -> Arc<[u8]> {
+    fn queue(&self, house: &House) -> Arc<[u8]> {
         let mut kept = lock(&self.queue);
         let now = house.counter.version();
         if let Some((_, message)) = kept.as_ref().filter(|(number, _)| *number == now) {
@@ -59,7 +77,7 @@ impl Lists {
     }
 
     /// `SLIST`.
-    pub fn burners(&self, house: &House) -> Arc<[u8]> {
+    fn burners(&self, house: &House) -> Arc<[u8]> {
         let mut kept = lock(&self.burners);
         let now = (house.counter.version(), house.stand.version());
         if let Some((_, message)) = kept.as_ref().filter(|(number, _)| *number == now) {
@@ -107,11 +125,13 @@ impl Lists {
         (told.number != told_before).then(|| (told.number, told.bytes.clone()))
     }
 
-    /// Tells all displays what changed, if anything did; what is there at first is no change.
+    /// Tells all displays what changed, if anything did since they were told, or since one of them was answered; what is there at
+    /// first is no change.
     fn tell(&self, house: &House, is_first: bool) {
         let bytes: Arc<[u8]> = [&*self.queue(house), &*self.burners(house)].concat().into();
         let mut told = lock(&self.told);
-        if told.bytes == bytes {
+        let was_outdated = std::mem::take(&mut told.is_outdated);
+        if told.bytes == bytes && !was_outdated {
             return;
         }
         told.bytes = bytes;

@@ -152,8 +152,8 @@ impl Talk {
         match said {
             Said::Cap { images, .. } => self.ask_about(&images, out),
             Said::Info(Info::Known { image, file, description }) => self.learn(image, file, description),
-            Said::QReport => return Step::Share(self.house.stand.lists.queue(&self.house)),
-            Said::SReport => return Step::Share(self.house.stand.lists.burners(&self.house)),
+            Said::QReport => return Step::Share(self.house.stand.lists.answer_queue(&self.house)),
+            Said::SReport => return Step::Share(self.house.stand.lists.answer_burners(&self.house)),
             Said::AskCapab => Reply::Cap { images: self.house.stand.images_known() }.encode(out),
             Said::WhatIs { image } => Reply::Info(self.house.stand.images.info(image)).encode(out),
             Said::Get { image } => return self.find(image),

@@ -30,6 +30,24 @@ fn a_display_is_told_of_changes_at_most_once_a_second() {
 }
 
 #[test]
+fn what_a_display_was_answered_in_between_is_told_again_when_it_is_true_no_more() {
+    let house = house();
+    let mut display = Line::client(house.stand.expect("a stand door"), "DISPLAY", ME);
+    let mut command = commander(&house);
+    assert_eq!(command.command(&format!("QUEUE\t{A}\t3")), "QOK");
+    display.expect(&format!("QLIST\t1\t{A}\t3"));
+    display.expect("SLIST");
+    assert_eq!(command.command(&format!("QUEUE\t{B}\t4")), "QOK");
+    assert_eq!(display.ask("QREPORT"), format!("QLIST\t1\t{A}\t3\r\n2\t{B}\t4"));
+    assert_eq!(command.command("QDEL\t2"), "QOK");
+    // What is true now was told before; but the display has another answer.
+    let ticking = crate::house::Ticking::start(&house.clock, 100);
+    display.expect(&format!("QLIST\t1\t{A}\t3"));
+    display.expect("SLIST");
+    drop(ticking);
+}
+
+#[test]
 fn a_thousand_displays_see_the_last_state_of_a_changing_queue() {
     let house = house();
     let address = house.stand.expect("a stand door");
