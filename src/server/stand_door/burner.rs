@@ -111,7 +111,7 @@ impl BurnerTalk {
             }
             return;
         }
-        let joined = self.join();
+        let joined = self.join(out);
         if !std::mem::replace(&mut self.is_shown, true) {
             self.house.stand.enter(self.uid, self.number, &self.burner, self.mailbox.clone());
         }
@@ -134,19 +134,29 @@ impl BurnerTalk {
     }
 
     fn hear_status(&mut self, status: Status) {
+        // A board that was taken from its job for not obeying may never be told to do anything again.
+        let is_tray = matches!(status, Status::Tray { .. });
+        if is_tray && self.work.as_ref().is_some_and(|work| !self.is_standing(work.grant, None)) {
+            self.let_go();
+        }
         let recalled =
             self.work.as_mut().and_then(|work| std::mem::take(&mut work.is_recalled).then_some(work.image));
         if let Some(image) = recalled {
             // It was told before, by the server that was here, or over another connection.
-            self.burner.tell(image);
+            self.burner.resume(image);
             self.burnt = true;
         }
-        let mut follows = self.burner.hear_status(status);
-        if let Some(image) = recalled.filter(|_| follows == Follows::Nothing) {
-            self.burner.forget();
-            follows = Follows::Failed(image, Failing::Dropped);
-        }
+        let follows = self.burner.hear_status(status);
         self.follow(follows);
+    }
+
+    /// Whether the board is lent under this grant by the lab's account, and this order the last of that loan if one is named.
+    fn is_standing(&self, grant: Grant, order: Option<OrderId>) -> bool {
+        let machine = self.house.config().stand.machine.clone();
+        let standing = self.house.counter.see(|lab| lab.standing_order(&machine, &self.serial));
+        standing.is_some_and(|standing| {
+            standing.id.grant == grant && order.is_none_or(|order| standing.id == order)
+        })
     }
 
     /// What the lab hears of what follows.
@@ -205,11 +215,15 @@ impl BurnerTalk {
     }
 
     /// Has it join its pool, unless it has; it must do so anew when its stay is over.
-    fn join(&mut self) -> Result<(), String> {
+    fn join(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
         if let Some((hub, stay)) = &self.hub {
-            match hub.beat(*stay) {
-                Ok(()) => return Ok(()),
-                Err(_) => self.lose(),
+            if hub.beat(*stay).is_ok() {
+                return Ok(());
+            }
+            // They say why: whoever was replaced must not take its place back.
+            self.open_letters(out);
+            if self.hub.is_some() {
+                self.lose();
             }
         }
         if self.is_replaced {
@@ -234,14 +248,16 @@ impl BurnerTalk {
         let slot = Arc::new(Slot { stay: self.stays, mailbox: self.mailbox.clone() });
         let stay = hub.join(who, slot).map_err(|refusal| refusal.to_string())?;
         self.hub = Some((hub, stay));
+        // What it says now is heard as that of a burner that may have been told already what its board is lent for.
+        self.burner.forget_status();
+        self.open_letters(out);
         Ok(())
     }
 
     /// Its stay is over: the lab knows, and has put its job back.
     fn lose(&mut self) {
         self.hub = None;
-        self.work = None;
-        self.burner.forget();
+        self.let_go();
         self.house.stand.miss(self.uid, self.number);
     }
 
@@ -273,6 +289,7 @@ impl BurnerTalk {
     fn take_in(&mut self, told: Told, out: &mut Vec<u8>) {
         match told {
             Told::Order { id, action: Action::Prepare { kind, args }, job, .. } => {
+                self.give_way(id, out);
                 let image = image_of(&args).filter(|_| *kind == *BURN_KIND);
                 match (image.and_then(|image| Hash::of_text(&image)), job) {
                     (Some(image), Some(job)) => self.begin(id, job, image, out),
@@ -280,6 +297,7 @@ impl BurnerTalk {
                 }
             }
             Told::Order { id, action, .. } => {
+                self.give_way(id, out);
                 if action == Action::Clean {
                     self.clean(out);
                 }
@@ -297,8 +315,19 @@ impl BurnerTalk {
         }
     }
 
+    /// An order of a later loan says that the one before is over, whether anything else did or not.
+    fn give_way(&mut self, order: OrderId, out: &mut Vec<u8>) {
+        if self.work.as_ref().is_some_and(|work| work.grant < order.grant) {
+            self.clean(out);
+        }
+    }
+
     /// Its board is lent for an image.
     fn begin(&mut self, order: OrderId, job: JobId, image: Hash, out: &mut Vec<u8>) {
+        // It may have waited here for longer than the lab does, and somebody else burns the image by now.
+        if !self.is_standing(order.grant, Some(order)) {
+            return;
+        }
         let is_recalled = self.burner.status().is_none();
         self.work = Some(Work { job, grant: order.grant, image, order: Some(order), is_recalled });
         if is_recalled {
@@ -321,6 +350,11 @@ impl BurnerTalk {
         if std::mem::take(&mut self.burnt) && self.house.config().stand.open && !is_open {
             Reply::Open.encode(out);
         }
+        self.let_go();
+    }
+
+    /// What its board was lent for is not its affair any more.
+    fn let_go(&mut self) {
         self.work = None;
         self.burner.forget();
     }
