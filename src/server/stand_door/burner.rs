@@ -8,9 +8,11 @@
 //! A burner that comes when its board is lent already (the server was started again, or it lost its connection without our
 //! noticing) is not told anything before it has said what it does: if it burns that image still, the loan goes on.
 
+use super::super::bucket::Bucket;
 use super::super::house::House;
 use super::super::post::check_new;
 use super::stand::{Letter, Mailbox, Slot};
+use crate::clock::Moment;
 use crate::controller::Reading;
 use crate::controller::agent::{Hub, Introduction, Offered, Report, Serial, Stay, Told};
 use crate::lab::command::Consult;
@@ -23,6 +25,12 @@ use std::sync::Arc;
 
 /// What boards of burners can be asked, in the language of their agents.
 const OPEN_COMMAND: &str = "open";
+
+/// So often a second a burner may offer other images than before; what it says beyond that counts with a later status.
+const OFFERS_PER_S_MAX: u64 = 10;
+
+/// After so long the lab is told again what it was told already, in case somebody else has said otherwise in between.
+const OFFERS_AGAIN_MS: u64 = 60_000;
 
 /// See above. It lasts as long as its connection.
 pub struct BurnerTalk {
@@ -43,6 +51,25 @@ pub struct BurnerTalk {
     burnt: bool,
     /// Another connection speaks for it.
     is_replaced: bool,
+    /// What its connection is busy with.
+    passing: Passing,
+    /// What the hub took last of what its board offers, and when; none in this stay.
+    offered: Option<(Vec<Hash>, Moment)>,
+    /// The images it offered last, and their labels.
+    labels: (Vec<Hash>, Arc<[Arc<str>]>),
+    /// Other offers take tokens from here.
+    bucket: Bucket,
+}
+
+/// Which file its connection passes, so that the burner could not be told anything, or not answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Passing {
+    /// None.
+    Nothing,
+    /// One that it fetches: until it has that, no letters are opened.
+    Fetched,
+    /// One that it brings: until that is here, no message comes.
+    Brought,
 }
 
 /// What the board is lent for.
@@ -66,6 +93,7 @@ impl BurnerTalk {
         mailbox: Arc<Mailbox>,
     ) -> BurnerTalk {
         let (burner, serial) = (Burner::new(medium), uid.to_string().into());
+        let bucket = Bucket::full(house.clock.now());
         BurnerTalk {
             house,
             uid,
@@ -79,6 +107,10 @@ impl BurnerTalk {
             is_shown: false,
             burnt: false,
             is_replaced: false,
+            passing: Passing::Nothing,
+            offered: None,
+            labels: (Vec::new(), [].into()),
+            bucket,
         }
     }
 
@@ -109,8 +141,14 @@ impl BurnerTalk {
                 // A stay that is over is found out when the burner speaks of itself.
                 hub.beat(*stay).ok();
             }
+            self.pass(match said {
+                Said::Get { .. } => Passing::Fetched,
+                Said::Push { .. } => Passing::Brought,
+                _ => Passing::Nothing,
+            });
             return;
         }
+        self.passing = Passing::Nothing;
         let joined = self.join(out);
         if !std::mem::replace(&mut self.is_shown, true) {
             self.house.stand.enter(self.uid, self.number, &self.burner, self.mailbox.clone());
@@ -131,6 +169,13 @@ impl BurnerTalk {
         }
         self.house.stand.see(self.uid, self.number, &self.burner);
         self.offer();
+    }
+
+    /// While a file is passed nothing is offered: an order to burn would become overdue behind it.
+    fn pass(&mut self, passing: Passing) {
+        if std::mem::replace(&mut self.passing, passing) != passing {
+            self.offer();
+        }
     }
 
     fn hear_status(&mut self, status: Status) {
@@ -210,6 +255,7 @@ impl BurnerTalk {
         if let (Some(work), Some((hub, _))) = (self.work.take(), &self.hub) {
             // First of all it offers nothing, so that it is not lent again before its tray is known.
             hub.pass_on(Report::Offers(self.serial.clone(), [].into()));
+            self.offered = Some((Vec::new(), self.house.clock.now()));
             hub.pass_on(report(work));
         }
     }
@@ -250,6 +296,7 @@ impl BurnerTalk {
         self.hub = Some((hub, stay));
         // What it says now is heard as that of a burner that may have been told already what its board is lent for.
         self.burner.forget_status();
+        self.offered = None;
         self.open_letters(out);
         Ok(())
     }
@@ -261,20 +308,40 @@ impl BurnerTalk {
         self.house.stand.miss(self.uid, self.number);
     }
 
-    /// What its board offers now; the lab passes over what is no news.
+    /// Reports what its board offers now, if that is news.
     fn offer(&mut self) {
         let Some((hub, stay)) = &self.hub else { return };
-        let images = match &self.work {
-            Some(_) => Vec::new(),
-            None => self.burner.offers(|image| self.house.stand.images.bytes(image)),
+        let now = self.house.clock.now();
+        let mut images = match (&self.work, self.passing) {
+            (None, Passing::Nothing) => self.burner.offers(|image| self.house.stand.images.bytes(image)),
+            _ => Vec::new(),
         };
-        let labels = images.iter().map(|image| Arc::from(image.to_string())).collect();
+        let is_new = self.offered.as_ref().is_none_or(|(offered, _)| *offered != images);
+        if is_new && !images.is_empty() && self.bucket.take(now, OFFERS_PER_S_MAX).is_err() {
+            images.clear();
+        }
+        let is_known = |(offered, at): &(Vec<Hash>, Moment)| {
+            *offered == images && now.ms_since(*at) < OFFERS_AGAIN_MS
+        };
+        if self.offered.as_ref().is_some_and(is_known) {
+            return;
+        }
+        if self.labels.0 != images && !images.is_empty() {
+            let labels = images.iter().map(|image| Arc::from(image.to_string())).collect();
+            self.labels = (images.clone(), labels);
+        }
+        let labels = if images.is_empty() { [].into() } else { self.labels.1.clone() };
         // While the lab is behind nothing is offered; the next status comes soon.
-        hub.offer(*stay, &self.serial, labels).ok();
+        if hub.offer(*stay, &self.serial, labels).is_ok() {
+            self.offered = Some((images, now));
+        }
     }
 
     /// Takes in what it is to be told.
     pub fn open_letters(&mut self, out: &mut Vec<u8>) {
+        if self.passing == Passing::Fetched {
+            self.pass(Passing::Nothing);
+        }
         while let Some(letter) = self.mailbox.take() {
             match letter {
                 Letter::Open => Reply::Open.encode(out),
