@@ -14,7 +14,7 @@ use super::super::post::check_new;
 use super::stand::{Letter, Mailbox, Slot};
 use crate::clock::Moment;
 use crate::controller::Reading;
-use crate::controller::agent::{Hub, Introduction, Offered, Report, Serial, Stay, Told};
+use crate::controller::agent::{AgentRefusal, Hub, Introduction, Offered, Report, Serial, Stay, Told};
 use crate::lab::command::Consult;
 use crate::lab::effect::Action;
 use crate::lab::fact::{Grant, JobId, OrderId};
@@ -320,9 +320,8 @@ impl BurnerTalk {
         if is_new && !images.is_empty() && self.bucket.take(now, OFFERS_PER_S_MAX).is_err() {
             images.clear();
         }
-        let is_known = |(offered, at): &(Vec<Hash>, Moment)| {
-            *offered == images && now.ms_since(*at) < OFFERS_AGAIN_MS
-        };
+        let is_known =
+            |(offered, at): &(Vec<Hash>, Moment)| *offered == images && now.ms_since(*at) < OFFERS_AGAIN_MS;
         if self.offered.as_ref().is_some_and(is_known) {
             return;
         }
@@ -451,9 +450,11 @@ impl Drop for BurnerTalk {
         let Some((hub, stay)) = self.hub.clone() else { return };
         // If another connection speaks for it, what the board does is that one's affair.
         if self.house.end().is_none() && hub.beat(stay).is_ok() {
-            hub.hang_up(stay);
-            hub.pass_on(Report::Offers(self.serial.clone(), [].into()));
             self.put_back("its connection ended");
+            if hub.offer(stay, &self.serial, [].into()) == Err(AgentRefusal::Busy) {
+                hub.pass_on(Report::Offers(self.serial.clone(), [].into()));
+            }
+            hub.hang_up(stay);
         }
     }
 }
