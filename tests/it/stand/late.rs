@@ -92,7 +92,7 @@ fn a_burner_that_fetches_a_file_is_told_to_burn_when_it_has_it() {
     let house = house();
     // More than two sockets hold.
     let file = vec![7; 24_000_000];
-    let hash = format!("{:x}", Md5::digest(&file));
+    let hash: String = Md5::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut display = Line::client(house.stand.expect("a stand door"), "DISPLAY", ME);
     display.say(&format!("PUSH\t{hash}\t{}", file.len()));
     display.say_bytes(&file);
