@@ -68,13 +68,6 @@ impl Place {
         self.house = self.house.take().map(House::reopen);
         self
     }
-
-    /// How many bytes its journal has.
-    pub fn journal_bytes(&self) -> u64 {
-        let files = std::fs::read_dir(self._dir.path("data")).expect("a data directory");
-        let metadata = files.map(|file| file.expect("an entry").metadata().expect("of a file"));
-        metadata.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
-    }
 }
 
 impl Deref for Place {
