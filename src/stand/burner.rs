@@ -24,6 +24,8 @@ pub struct Burner {
     blank: bool,
     /// What it was told to burn and has not ended.
     task: Option<Task>,
+    /// What it was told is nobody's affair any more, and may not have reached it yet.
+    crossing: bool,
 }
 
 /// What a burner was told to burn.
@@ -83,7 +85,7 @@ pub enum Told {
 impl Burner {
     /// A burner that has said what it is and nothing else.
     pub fn new(medium: Medium) -> Burner {
-        Burner { medium, images: BTreeSet::new(), status: None, blank: false, task: None }
+        Burner { medium, images: BTreeSet::new(), status: None, blank: false, task: None, crossing: false }
     }
 
     /// What it burns at most.
@@ -146,16 +148,23 @@ impl Burner {
     pub fn forget(&mut self) {
         // It may have been told and begin yet: only its next status says what it can.
         self.blank &= self.task.is_none();
-        self.task = None;
+        self.crossing |= self.task.take().is_some_and(|task| task.stage == Stage::Told);
+    }
+
+    /// It was lost: what it does now is not known before it says so.
+    pub fn forget_status(&mut self) {
+        (self.status, self.blank) = (None, false);
     }
 
     /// It said what it is doing.
     pub fn hear_status(&mut self, status: Status) -> Follows {
         self.status = Some(status);
         self.blank = match status {
-            Status::Tray { disc, tray } => tray == Tray::Avail && self.medium.writes(disc),
+            // The first may have crossed with what it was told: it may begin yet.
+            Status::Tray { disc, tray } => tray == Tray::Avail && self.medium.writes(disc) && !self.crossing,
             _ => false,
         };
+        self.crossing = false;
         let Some(task) = self.task else { return Follows::Nothing };
         match status {
             Status::Verified { image, verdict } if image == task.image => self.end(verdict),
@@ -170,6 +179,7 @@ impl Burner {
 
     /// It said that something is wrong. Whatever it was told, it is told no more; what it does not hold, it does not offer.
     pub fn hear_error(&mut self, code: &ErrorCode) -> Follows {
+        self.crossing = false;
         let Some(task) = self.task else { return Follows::Nothing };
         if self.burning().is_some() {
             self.status = None;

@@ -3,6 +3,7 @@
 mod burns;
 mod displays;
 mod images;
+mod late;
 mod limits;
 mod wire;
 

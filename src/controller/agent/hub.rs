@@ -25,6 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// So much may wait for the lab to hear before agents are asked to come back later.
 pub const REPORTS_WAITING_MAX: usize = 10_000;
 
+/// The same for what boards offer, which may be much, and is worth nothing once it has changed.
+pub const OFFERS_WAITING_MAX: usize = 1_000;
+
 /// How an agent's door brings it what it is told.
 pub trait Ears: Send + Sync {
     /// Takes it. Never waits, and never calls the hub.
@@ -133,7 +136,10 @@ impl Hub {
 
     /// What a board of the agent's offers from now on.
     pub fn offer(&self, stay: Stay, serial: &Serial, offers: Arc<[Arc<str>]>) -> Result<(), AgentRefusal> {
-        self.heed(|inside, now| inside.roster.offer(now, stay, serial, offers))
+        self.heed(|inside, now| match !offers.is_empty() && self.lab.waiting() >= OFFERS_WAITING_MAX {
+            true => Err(AgentRefusal::Busy),
+            false => inside.roster.offer(now, stay, serial, offers),
+        })
     }
 
     /// The lab must hear this of a board whose agent may be gone already, so it is taken however far behind the lab is. To be said

@@ -8,11 +8,13 @@
 //! A burner that comes when its board is lent already (the server was started again, or it lost its connection without our
 //! noticing) is not told anything before it has said what it does: if it burns that image still, the loan goes on.
 
+use super::super::bucket::Bucket;
 use super::super::house::House;
 use super::super::post::check_new;
 use super::stand::{Letter, Mailbox, Slot};
+use crate::clock::Moment;
 use crate::controller::Reading;
-use crate::controller::agent::{Hub, Introduction, Offered, Report, Serial, Stay, Told};
+use crate::controller::agent::{AgentRefusal, Hub, Introduction, Offered, Report, Serial, Stay, Told};
 use crate::lab::command::Consult;
 use crate::lab::effect::Action;
 use crate::lab::fact::{Grant, JobId, OrderId};
@@ -23,6 +25,12 @@ use std::sync::Arc;
 
 /// What boards of burners can be asked, in the language of their agents.
 const OPEN_COMMAND: &str = "open";
+
+/// So often a second a burner may offer other images than before; what it says beyond that counts with a later status.
+const OFFERS_PER_S_MAX: u64 = 10;
+
+/// After so long the lab is told again what it was told already, in case somebody else has said otherwise in between.
+const OFFERS_AGAIN_MS: u64 = 60_000;
 
 /// See above. It lasts as long as its connection.
 pub struct BurnerTalk {
@@ -43,6 +51,25 @@ pub struct BurnerTalk {
     burnt: bool,
     /// Another connection speaks for it.
     is_replaced: bool,
+    /// What its connection is busy with.
+    passing: Passing,
+    /// What the hub took last of what its board offers, and when; none in this stay.
+    offered: Option<(Vec<Hash>, Moment)>,
+    /// The images it offered last, and their labels.
+    labels: (Vec<Hash>, Arc<[Arc<str>]>),
+    /// Other offers take tokens from here.
+    bucket: Bucket,
+}
+
+/// Which file its connection passes, so that the burner could not be told anything, or not answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Passing {
+    /// None.
+    Nothing,
+    /// One that it fetches: until it has that, no letters are opened.
+    Fetched,
+    /// One that it brings: until that is here, no message comes.
+    Brought,
 }
 
 /// What the board is lent for.
@@ -66,6 +93,7 @@ impl BurnerTalk {
         mailbox: Arc<Mailbox>,
     ) -> BurnerTalk {
         let (burner, serial) = (Burner::new(medium), uid.to_string().into());
+        let bucket = Bucket::full(house.clock.now());
         BurnerTalk {
             house,
             uid,
@@ -79,6 +107,10 @@ impl BurnerTalk {
             is_shown: false,
             burnt: false,
             is_replaced: false,
+            passing: Passing::Nothing,
+            offered: None,
+            labels: (Vec::new(), [].into()),
+            bucket,
         }
     }
 
@@ -109,9 +141,15 @@ impl BurnerTalk {
                 // A stay that is over is found out when the burner speaks of itself.
                 hub.beat(*stay).ok();
             }
+            self.pass(match said {
+                Said::Get { .. } => Passing::Fetched,
+                Said::Push { .. } => Passing::Brought,
+                _ => Passing::Nothing,
+            });
             return;
         }
-        let joined = self.join();
+        self.passing = Passing::Nothing;
+        let joined = self.join(out);
         if !std::mem::replace(&mut self.is_shown, true) {
             self.house.stand.enter(self.uid, self.number, &self.burner, self.mailbox.clone());
         }
@@ -133,20 +171,37 @@ impl BurnerTalk {
         self.offer();
     }
 
+    /// While a file is passed nothing is offered: an order to burn would become overdue behind it.
+    fn pass(&mut self, passing: Passing) {
+        if std::mem::replace(&mut self.passing, passing) != passing {
+            self.offer();
+        }
+    }
+
     fn hear_status(&mut self, status: Status) {
+        // A board that was taken from its job for not obeying may never be told to do anything again.
+        let is_tray = matches!(status, Status::Tray { .. });
+        if is_tray && self.work.as_ref().is_some_and(|work| !self.is_standing(work.grant, None)) {
+            self.let_go();
+        }
         let recalled =
             self.work.as_mut().and_then(|work| std::mem::take(&mut work.is_recalled).then_some(work.image));
         if let Some(image) = recalled {
             // It was told before, by the server that was here, or over another connection.
-            self.burner.tell(image);
+            self.burner.resume(image);
             self.burnt = true;
         }
-        let mut follows = self.burner.hear_status(status);
-        if let Some(image) = recalled.filter(|_| follows == Follows::Nothing) {
-            self.burner.forget();
-            follows = Follows::Failed(image, Failing::Dropped);
-        }
+        let follows = self.burner.hear_status(status);
         self.follow(follows);
+    }
+
+    /// Whether the board is lent under this grant by the lab's account, and this order the last of that loan if one is named.
+    fn is_standing(&self, grant: Grant, order: Option<OrderId>) -> bool {
+        let machine = self.house.config().stand.machine.clone();
+        let standing = self.house.counter.see(|lab| lab.standing_order(&machine, &self.serial));
+        standing.is_some_and(|standing| {
+            standing.id.grant == grant && order.is_none_or(|order| standing.id == order)
+        })
     }
 
     /// What the lab hears of what follows.
@@ -200,16 +255,21 @@ impl BurnerTalk {
         if let (Some(work), Some((hub, _))) = (self.work.take(), &self.hub) {
             // First of all it offers nothing, so that it is not lent again before its tray is known.
             hub.pass_on(Report::Offers(self.serial.clone(), [].into()));
+            self.offered = Some((Vec::new(), self.house.clock.now()));
             hub.pass_on(report(work));
         }
     }
 
     /// Has it join its pool, unless it has; it must do so anew when its stay is over.
-    fn join(&mut self) -> Result<(), String> {
+    fn join(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
         if let Some((hub, stay)) = &self.hub {
-            match hub.beat(*stay) {
-                Ok(()) => return Ok(()),
-                Err(_) => self.lose(),
+            if hub.beat(*stay).is_ok() {
+                return Ok(());
+            }
+            // They say why: whoever was replaced must not take its place back.
+            self.open_letters(out);
+            if self.hub.is_some() {
+                self.lose();
             }
         }
         if self.is_replaced {
@@ -234,31 +294,53 @@ impl BurnerTalk {
         let slot = Arc::new(Slot { stay: self.stays, mailbox: self.mailbox.clone() });
         let stay = hub.join(who, slot).map_err(|refusal| refusal.to_string())?;
         self.hub = Some((hub, stay));
+        // What it says now is heard as that of a burner that may have been told already what its board is lent for.
+        self.burner.forget_status();
+        self.offered = None;
+        self.open_letters(out);
         Ok(())
     }
 
     /// Its stay is over: the lab knows, and has put its job back.
     fn lose(&mut self) {
         self.hub = None;
-        self.work = None;
-        self.burner.forget();
+        self.let_go();
         self.house.stand.miss(self.uid, self.number);
     }
 
-    /// What its board offers now; the lab passes over what is no news.
+    /// Reports what its board offers now, if that is news.
     fn offer(&mut self) {
         let Some((hub, stay)) = &self.hub else { return };
-        let images = match &self.work {
-            Some(_) => Vec::new(),
-            None => self.burner.offers(|image| self.house.stand.images.bytes(image)),
+        let now = self.house.clock.now();
+        let mut images = match (&self.work, self.passing) {
+            (None, Passing::Nothing) => self.burner.offers(|image| self.house.stand.images.bytes(image)),
+            _ => Vec::new(),
         };
-        let labels = images.iter().map(|image| Arc::from(image.to_string())).collect();
+        let is_new = self.offered.as_ref().is_none_or(|(offered, _)| *offered != images);
+        if is_new && !images.is_empty() && self.bucket.take(now, OFFERS_PER_S_MAX).is_err() {
+            images.clear();
+        }
+        let is_known =
+            |(offered, at): &(Vec<Hash>, Moment)| *offered == images && now.ms_since(*at) < OFFERS_AGAIN_MS;
+        if self.offered.as_ref().is_some_and(is_known) {
+            return;
+        }
+        if self.labels.0 != images && !images.is_empty() {
+            let labels = images.iter().map(|image| Arc::from(image.to_string())).collect();
+            self.labels = (images.clone(), labels);
+        }
+        let labels = if images.is_empty() { [].into() } else { self.labels.1.clone() };
         // While the lab is behind nothing is offered; the next status comes soon.
-        hub.offer(*stay, &self.serial, labels).ok();
+        if hub.offer(*stay, &self.serial, labels).is_ok() {
+            self.offered = Some((images, now));
+        }
     }
 
     /// Takes in what it is to be told.
     pub fn open_letters(&mut self, out: &mut Vec<u8>) {
+        if self.passing == Passing::Fetched {
+            self.pass(Passing::Nothing);
+        }
         while let Some(letter) = self.mailbox.take() {
             match letter {
                 Letter::Open => Reply::Open.encode(out),
@@ -273,6 +355,7 @@ impl BurnerTalk {
     fn take_in(&mut self, told: Told, out: &mut Vec<u8>) {
         match told {
             Told::Order { id, action: Action::Prepare { kind, args }, job, .. } => {
+                self.give_way(id, out);
                 let image = image_of(&args).filter(|_| *kind == *BURN_KIND);
                 match (image.and_then(|image| Hash::of_text(&image)), job) {
                     (Some(image), Some(job)) => self.begin(id, job, image, out),
@@ -280,6 +363,7 @@ impl BurnerTalk {
                 }
             }
             Told::Order { id, action, .. } => {
+                self.give_way(id, out);
                 if action == Action::Clean {
                     self.clean(out);
                 }
@@ -297,8 +381,19 @@ impl BurnerTalk {
         }
     }
 
+    /// An order of a later loan says that the one before is over, whether anything else did or not.
+    fn give_way(&mut self, order: OrderId, out: &mut Vec<u8>) {
+        if self.work.as_ref().is_some_and(|work| work.grant < order.grant) {
+            self.clean(out);
+        }
+    }
+
     /// Its board is lent for an image.
     fn begin(&mut self, order: OrderId, job: JobId, image: Hash, out: &mut Vec<u8>) {
+        // It may have waited here for longer than the lab does, and somebody else burns the image by now.
+        if !self.is_standing(order.grant, Some(order)) {
+            return;
+        }
         let is_recalled = self.burner.status().is_none();
         self.work = Some(Work { job, grant: order.grant, image, order: Some(order), is_recalled });
         if is_recalled {
@@ -321,6 +416,11 @@ impl BurnerTalk {
         if std::mem::take(&mut self.burnt) && self.house.config().stand.open && !is_open {
             Reply::Open.encode(out);
         }
+        self.let_go();
+    }
+
+    /// What its board was lent for is not its affair any more.
+    fn let_go(&mut self) {
         self.work = None;
         self.burner.forget();
     }
@@ -350,9 +450,11 @@ impl Drop for BurnerTalk {
         let Some((hub, stay)) = self.hub.clone() else { return };
         // If another connection speaks for it, what the board does is that one's affair.
         if self.house.end().is_none() && hub.beat(stay).is_ok() {
-            hub.hang_up(stay);
-            hub.pass_on(Report::Offers(self.serial.clone(), [].into()));
             self.put_back("its connection ended");
+            if hub.offer(stay, &self.serial, [].into()) == Err(AgentRefusal::Busy) {
+                hub.pass_on(Report::Offers(self.serial.clone(), [].into()));
+            }
+            hub.hang_up(stay);
         }
     }
 }

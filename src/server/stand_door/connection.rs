@@ -28,6 +28,9 @@ const CLOSE_MS: u64 = 30_000;
 /// So much of an image is written or read at once.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// After so many messages others have their turn.
+const MESSAGES_IN_A_ROW_MAX: usize = 64;
+
 /// See above.
 pub struct StandConnection {
     house: Arc<House>,
@@ -57,6 +60,8 @@ pub struct StandConnection {
     /// How many bytes came so far.
     came: u64,
     deadline: Option<Deadline>,
+    /// When it was accepted.
+    opened: Moment,
 }
 
 /// An image that is coming.
@@ -118,6 +123,7 @@ impl StandConnection {
             talk: Talk::new(house.clone(), number, bell.clone()),
             splitter: Splitter::new(house.config().stand.message_bytes_max),
             bucket: Bucket::full(house.clock.now()),
+            opened: house.clock.now(),
             house,
             peer,
             number,
@@ -162,12 +168,15 @@ impl StandConnection {
             if self.bell.poll_rung(cx).is_ready() {
                 self.take_pokes();
             }
-            self.converse(cx);
+            let has_more = self.converse(cx);
             self.push_notices();
             if self.write(cx).is_err() || self.is_over() {
                 return Poll::Ready(());
             }
             self.watch_time(cx);
+            if has_more {
+                break;
+            }
             if self.can_go_on() {
                 continue;
             }
@@ -181,26 +190,27 @@ impl StandConnection {
         Poll::Pending
     }
 
-    /// Does what there is to do, as far as nobody has to be waited for.
-    fn converse(&mut self, cx: &mut Context<'_>) {
-        loop {
+    /// Does what there is to do, as far as nobody has to be waited for; true when it was enough for once, and there may be more.
+    fn converse(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..MESSAGES_IN_A_ROW_MAX {
             if let Some(wait) = &mut self.wait {
-                let Poll::Ready(came) = wait.as_mut().poll(cx) else { return };
+                let Poll::Ready(came) = wait.as_mut().poll(cx) else { return false };
                 self.wait = None;
                 self.take_in(came);
             }
             if !self.may_speak() {
-                return;
+                return false;
             }
             if self.sending.is_some() {
                 self.read_on();
             } else {
                 self.talk.open_letters(&mut self.pipe.out);
                 if !self.go_on() {
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// Whether something may be said: all that was said before is nearly taken, and nothing is waited for.
@@ -280,6 +290,8 @@ impl StandConnection {
                 self.receiving =
                     Some(Receiving { image: arrival.image(), arrival: Some(arrival), piece: Vec::new() });
             }
+            // It could go on for ever, and be nobody all the time.
+            Step::Skip(_) if !self.talk.is_known() => self.close(),
             Step::Skip(bytes) => self.splitter.expect_raw(bytes),
             Step::HangUp => self.close(),
         }
@@ -450,8 +462,16 @@ impl StandConnection {
         self.may_speak() && self.sending.is_none() && self.looked_at == self.input.len()
     }
 
-    /// What must happen next, and by when.
+    /// What must happen first, and by when.
     fn next_deadline(&self) -> Option<(Why, Moment)> {
+        let is_nobody = self.phase == Phase::Open && !self.talk.is_known();
+        let known_by = self.opened.plus_ms(self.house.config().limits.handshake_ms);
+        let handshake = is_nobody.then_some((Why::Handshake, known_by));
+        [handshake, self.next_pause_end()].into_iter().flatten().min_by_key(|(_, until)| *until)
+    }
+
+    /// The same for whoever has said who it is.
+    fn next_pause_end(&self) -> Option<(Why, Moment)> {
         let config = self.house.config();
         let after = |why, ms| Some((why, self.house.clock.now().plus_ms(ms)));
         let is_stalled = self.pipe.is_blocked() || (self.splitter.raw_bytes() > 0 && self.wait.is_none());
@@ -462,7 +482,6 @@ impl StandConnection {
                 after(Why::Stall(self.pipe.taken() + self.came), config.stand.stall_ms)
             }
             (Phase::Open, Some(until)) if self.may_speak() => Some((Why::Turn(until), until)),
-            (Phase::Open, None) if !self.talk.is_known() => after(Why::Handshake, config.limits.handshake_ms),
             (Phase::Open, None) if self.talk.is_idle() => after(Why::Idle, config.limits.idle_ms),
             _ => None,
         }

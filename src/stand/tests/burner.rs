@@ -144,5 +144,22 @@ fn what_is_burnt_for_nobody_is_shown_and_can_be_taken_up() {
     burner.forget();
     assert!(burner.offers(|_| None).is_empty());
     burner.hear_status(avail());
+    assert!(burner.offers(|_| None).is_empty(), "this may have crossed with what it was told");
+    burner.hear_status(avail());
+    assert_eq!(burner.offers(|_| None).len(), 2);
+    // Told, refused after it was forgotten: nothing is on the way any more.
+    burner.tell(image(A));
+    burner.forget();
+    burner.hear_error(&ErrorCode::NODISC);
+    burner.hear_status(avail());
+    assert_eq!(burner.offers(|_| None).len(), 2);
+}
+
+#[test]
+fn a_burner_that_was_lost_is_silent_until_it_speaks() {
+    let mut burner = ready();
+    burner.forget_status();
+    assert_eq!((burner.status(), burner.offers(|_| None).len()), (None, 0));
+    burner.hear_status(avail());
     assert_eq!(burner.offers(|_| None).len(), 2);
 }

@@ -70,3 +70,25 @@ fn displays_are_told_good_bye_by_the_end_of_the_server() {
     drop(house);
     line.expect_end();
 }
+
+#[test]
+fn whoever_announces_a_file_before_it_says_who_it_is_is_hung_up_on() {
+    let house = house();
+    let mut line = Line::open(house.stand.expect("a stand door"));
+    line.expect("IDENT\tV1");
+    line.say(&format!("PUSH\t{A}\t1000000"));
+    assert!(line.hear().expect("a last word").starts_with("ERROR\tNOID\t"));
+    line.expect_end();
+}
+
+#[test]
+fn nobody_stays_nobody_by_talking() {
+    let house = Place::with(&lab_with("rate_per_s = 0", "rate_per_s = 5"));
+    let mut line = Line::open(house.stand.expect("a stand door"));
+    line.expect("IDENT\tV1");
+    line.say_bytes(format!("QREPORT{END}").repeat(2_000).as_bytes());
+    let ticking = crate::house::Ticking::start(&house.clock, 200);
+    let answers = std::iter::from_fn(|| line.hear()).count();
+    drop(ticking);
+    assert!((5..1_000).contains(&answers), "{answers}");
+}
