@@ -8,7 +8,7 @@ use super::changes::Changes;
 use super::channels::Channels;
 use super::ear::Ear;
 use super::hardware::Hardware;
-use super::herald::Herald;
+use super::herald::{Bells, Herald};
 use super::rounds::{self, Done, Heard, Rounds};
 use super::signs::{Hosts, Signs};
 use super::tally::Tally;
@@ -422,7 +422,7 @@ impl Desk {
         Ok(go_on)
     }
 
-    /// Lets everybody know what a round came to: readers, hardware, whoever asked, and then those who only watch, who may be many.
+    /// Lets everybody know what a round came to: readers, hardware, whoever asked; and then those who only watch are woken, who may be many.
     fn tell(&self, done: Done<oneshot::Sender<Answers>>) -> Result<(), JournalError> {
         let wrote = !done.facts.is_empty();
         if wrote {
@@ -430,11 +430,12 @@ impl Desk {
             self.tell_counts();
         }
         let changed = self.give_orders(done.effects);
+        let bells = self.tell_watchers(&changed, wrote);
         for (answer, answers) in done.answers {
             // Whoever has gone meanwhile does not want the answer; the facts stand.
             let _ = answer.send(answers);
         }
-        self.tell_watchers(&changed, wrote);
+        bells.ring();
         match done.fault {
             Some(JournalError::Full(why)) => {
                 self.counter.full_ms.store(self.clock.now().0, Ordering::Release);
@@ -460,21 +461,23 @@ impl Desk {
         changed
     }
 
-    fn tell_watchers(&self, changed: &Changed, wrote: bool) {
-        let herald = &self.counter.herald;
+    /// What watchers have to hear, before anybody who is answered now can begin to watch; they are yet to be woken.
+    fn tell_watchers(&self, changed: &Changed, wrote: bool) -> Bells {
+        let (herald, mut bells) = (&self.counter.herald, Bells::default());
         if !changed.jobs.is_empty() || !changed.machines.is_empty() {
-            herald.tell(&changed.jobs, &changed.machines);
+            herald.tell(&changed.jobs, &changed.machines, &mut bells);
         }
         if !changed.ending.is_empty() {
-            herald.tell_ending(&changed.ending);
+            herald.tell_ending(&changed.ending, &mut bells);
         }
         if wrote && herald.is_available_watched() {
             let (machine, kind, now) = (None, None, self.clock.now());
             let seen = self.rounds.lab().see(&Query::Available(Reservable { machine, kind, now }));
             if let Ok(View::Available(count)) = seen {
-                herald.tell_available(count);
+                herald.tell_available(count, &mut bells);
             }
         }
+        bells
     }
 
     /// The journal gets a little time after each write, and more of it while nobody waits.

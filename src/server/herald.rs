@@ -25,6 +25,18 @@ pub struct Watcher {
     id: WatcherId,
 }
 
+/// The bells of those who have something to hear and were not woken yet: who begins to watch meanwhile hears nothing of what was before.
+#[derive(Default)]
+#[must_use]
+pub struct Bells(Vec<Arc<Bell>>);
+
+impl Bells {
+    /// Wakes them.
+    pub fn ring(self) {
+        self.0.iter().for_each(|bell| bell.ring());
+    }
+}
+
 /// What to begin or to end watching; no name means all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Watch {
@@ -51,22 +63,22 @@ impl Herald {
         Watcher { herald: self.clone(), id }
     }
 
-    /// Jobs and machines changed: whoever watches one of them is woken.
-    pub fn tell(&self, jobs: &BTreeSet<u64>, machines: &BTreeSet<MachineName>) {
+    /// Jobs and machines changed: whoever watches one of them has to hear of it.
+    pub fn tell(&self, jobs: &BTreeSet<u64>, machines: &BTreeSet<MachineName>, bells: &mut Bells) {
         if let Some(recall) = &mut self.inside().recall {
             recall.changed(jobs, machines);
         }
-        self.wake(|notices| notices.changed(jobs, machines));
+        self.note(bells, |notices| notices.changed(jobs, machines));
     }
 
-    /// The leases of these reservations end soon: whoever watches one of them is woken.
-    pub fn tell_ending(&self, jobs: &BTreeSet<u64>) {
-        self.wake(|notices| notices.are_ending(jobs));
+    /// The leases of these reservations end soon: whoever watches one of them has to hear of it.
+    pub fn tell_ending(&self, jobs: &BTreeSet<u64>, bells: &mut Bells) {
+        self.note(bells, |notices| notices.are_ending(jobs));
     }
 
-    /// So many boards can be reserved now: whoever watches that is woken, if it was another number before.
-    pub fn tell_available(&self, count: usize) {
-        self.wake(|notices| notices.now_available(count));
+    /// So many boards can be reserved now: whoever watches that has to hear of it, if it was another number before.
+    pub fn tell_available(&self, count: usize, bells: &mut Bells) {
+        self.note(bells, |notices| notices.now_available(count));
     }
 
     /// Whether anybody watches how many boards can be reserved.
@@ -74,13 +86,10 @@ impl Herald {
         self.inside().notices.is_available_watched()
     }
 
-    fn wake(&self, gather: impl FnOnce(&mut Notices) -> Vec<WatcherId>) {
+    fn note(&self, bells: &mut Bells, gather: impl FnOnce(&mut Notices) -> Vec<WatcherId>) {
         let mut inside = self.inside();
-        for watcher in gather(&mut inside.notices) {
-            if let Some(bell) = inside.bells.get(&watcher) {
-                bell.ring();
-            }
-        }
+        let watchers = gather(&mut inside.notices);
+        bells.0.extend(watchers.iter().filter_map(|watcher| inside.bells.get(watcher).cloned()));
     }
 
     /// Looks at what changed lately, which is remembered from the first look on.
