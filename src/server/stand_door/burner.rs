@@ -134,13 +134,18 @@ impl BurnerTalk {
         !self.mailbox.is_empty()
     }
 
+    /// A sign of life without a word.
+    pub fn see_moving(&self) {
+        if let Some((hub, stay)) = &self.hub {
+            // A stay that is over is found out when the burner speaks of itself.
+            hub.beat(*stay).ok();
+        }
+    }
+
     /// Takes in what the burner says of itself; once it has joined, other messages are a sign of life.
     pub fn hear(&mut self, said: &Said, out: &mut Vec<u8>) {
         if !matches!(said, Said::Cap { .. } | Said::Status(_) | Said::Error { .. }) {
-            if let Some((hub, stay)) = &self.hub {
-                // A stay that is over is found out when the burner speaks of itself.
-                hub.beat(*stay).ok();
-            }
+            self.see_moving();
             self.pass(match said {
                 Said::Get { .. } => Passing::Fetched,
                 Said::Push { .. } => Passing::Brought,

@@ -59,6 +59,8 @@ pub struct StandConnection {
     notices_due: bool,
     /// How many bytes came so far.
     came: u64,
+    /// How many bytes had come and been taken at the last look.
+    moved: u64,
     deadline: Option<Deadline>,
     /// When it was accepted.
     opened: Moment,
@@ -140,6 +142,7 @@ impl StandConnection {
             heard_end: false,
             notices_due: false,
             came: 0,
+            moved: 0,
             deadline: None,
         }
     }
@@ -173,6 +176,7 @@ impl StandConnection {
             if self.write(cx).is_err() || self.is_over() {
                 return Poll::Ready(());
             }
+            self.watch_moving();
             self.watch_time(cx);
             if has_more {
                 break;
@@ -413,6 +417,15 @@ impl StandConnection {
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
         let house = &self.house;
         self.pipe.poll_write(cx, self.peer, || house.config().limits.output_bytes_max)
+    }
+
+    /// Whoever takes or sends a file cannot say that it lives, but shows it.
+    fn watch_moving(&mut self) {
+        let moved = self.pipe.taken() + self.came;
+        let is_file = self.sending.is_some() || self.receiving.is_some();
+        if std::mem::replace(&mut self.moved, moved) != moved && is_file {
+            self.talk.see_moving();
+        }
     }
 
     /// Takes no more messages.

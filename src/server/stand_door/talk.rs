@@ -114,6 +114,13 @@ impl Talk {
         }
     }
 
+    /// Bytes of a file went one way or the other, so the peer is there, though it says nothing.
+    pub fn see_moving(&self) {
+        if let Some(Who::Burner(burner)) = &self.who {
+            burner.see_moving();
+        }
+    }
+
     /// What changed since the peer was told last, if it is a display.
     pub fn news(&mut self) -> Option<Arc<[u8]>> {
         let Some(Who::Display { told, .. }) = &mut self.who else { return None };

@@ -147,3 +147,24 @@ fn a_burner_that_cannot_make_up_its_mind_writes_no_journal_full() {
     line.say("STATUS\tDVD\tAVAIL");
     until("it offers all", || board(&house, ONE)["offers"].as_array().is_some_and(|all| all.len() == 200));
 }
+
+#[test]
+fn a_burner_that_brings_a_file_slowly_is_not_lost() {
+    let house = house();
+    let mut burner = burner(&house, ONE, &[A]);
+    let file = vec![7; 8];
+    let hash: String = Md5::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    burner.say(&format!("PUSH\t{hash}\t{}", file.len()));
+    let seen = || {
+        let call = json!({"fname": "list_workers", "machine": "burners"});
+        crate::socket::Socket::guest(house.address).call(call).expect("workers")
+    };
+    let mut before = seen();
+    for byte in file {
+        house.clock.advance(5_000);
+        burner.say_bytes(&[byte]);
+        until("it was seen", || seen() != before);
+        before = seen();
+    }
+    burner.expect("QOK");
+}
