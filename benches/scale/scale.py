@@ -1,4 +1,4 @@
-"""Cost curves of one Berth: [--quick] [--only WORD] OUT.md.
+"""Cost curves of one Berth: [--quick] [--only WORD] [--facts-max N] OUT.md.
 
 What costs processor time is told in microseconds of the server for one operation, from the scheduler's own accounts of all its
 threads (/proc/PID/task/*/schedstat): the load, and what else the machine does, is not in it, though a busy machine makes caches
@@ -170,8 +170,8 @@ def settle(server):
 class Report:
     """Tables and plots as they come."""
 
-    def __init__(self, out, quick):
-        self.out, self.quick, self.parts = out, quick, []
+    def __init__(self, out, quick, facts_max):
+        self.out, self.quick, self.facts_max, self.parts = out, quick, facts_max, []
 
     def table(self, title, about, columns, rows, y_title=None, lines=()):
         """A table, and a plot of some of its columns over the first."""
@@ -297,7 +297,8 @@ def watchers(report, quick):
 
 def facts(report, quick):
     rows = []
-    for count in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000):
+    counts = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000)
+    for count in (count for count in counts if count <= report.facts_max):
         work = pathlib.Path(tempfile.mkdtemp(prefix="berth-scale-"))
         done = subprocess.run([SCALE, "facts", str(work / "data"), str(count)], check=True, capture_output=True, text=True)
         shutil.rmtree(work)
@@ -317,11 +318,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="less of everything: to see that it works")
     parser.add_argument("--only", choices=SECTIONS, action="append")
+    parser.add_argument("--facts-max", type=int, default=10_000_000, metavar="N", help="ten million take long")
     parser.add_argument("out", type=pathlib.Path)
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    report = Report(options.out, options.quick)
+    report = Report(options.out, options.quick, options.facts_max)
     for name in options.only or SECTIONS:
         SECTIONS[name](report, options.quick)
 
