@@ -1,4 +1,4 @@
-"""Cost curves of one Berth: [--quick] [--only WORD] [--facts-max N] OUT.md.
+"""Cost curves of one Berth: [--quick] [--only WORD] [--boards-max N] [--facts-max N] OUT.md.
 
 What costs processor time is told in microseconds of the server for one operation, from the scheduler's own accounts of all its
 threads (/proc/PID/task/*/schedstat): the load, and what else the machine does, is not in it, though a busy machine makes caches
@@ -170,8 +170,9 @@ def settle(server):
 class Report:
     """Tables and plots as they come."""
 
-    def __init__(self, out, quick, facts_max):
-        self.out, self.quick, self.facts_max, self.parts = out, quick, facts_max, []
+    def __init__(self, out, quick, boards_max, facts_max):
+        self.out, self.quick, self.parts = out, quick, []
+        self.boards_max, self.facts_max = boards_max, facts_max
 
     def table(self, title, about, columns, rows, y_title=None, lines=()):
         """A table, and a plot of some of its columns over the first."""
@@ -258,6 +259,7 @@ def waiting(report, quick):
 def boards(report, quick):
     operations, rows, least = 500 if quick else 6_000, [], None
     sizes = ((4, 2), (20, 20), (100, 100)) if quick else ((4, 2), (20, 20), (100, 100), (400, 250), (1_000, 1_000))
+    sizes = [(width, height) for width, height in sizes if 3 * width * height <= report.boards_max]
     for width, height in sizes:
         work = pathlib.Path(tempfile.mkdtemp(prefix="berth-scale-"))
         lab = machine("m", width, height)
@@ -318,12 +320,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="less of everything: to see that it works")
     parser.add_argument("--only", choices=SECTIONS, action="append")
+    parser.add_argument("--boards-max", type=int, default=3_000_000, metavar="N", help="three million take long")
     parser.add_argument("--facts-max", type=int, default=10_000_000, metavar="N", help="ten million take long")
     parser.add_argument("out", type=pathlib.Path)
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    report = Report(options.out, options.quick, options.facts_max)
+    report = Report(options.out, options.quick, options.boards_max, options.facts_max)
     for name in options.only or SECTIONS:
         SECTIONS[name](report, options.quick)
 
