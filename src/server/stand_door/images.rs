@@ -329,11 +329,8 @@ impl Arrival {
         self.is_kept = true;
         let folder = inside.folder.clone();
         drop(inside);
-        // It is kept from here on; only a crash of the whole host could still take it away.
-        if let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all()) {
-            tracing::warn!(%error, folder = %folder.display(), "the folder of images was not synced");
-        }
-        Ok(())
+        // Before this a loss of power could take it away, so whoever brought it is told otherwise until then, and brings it again.
+        File::open(folder)?.sync_all()
     }
 }
 
