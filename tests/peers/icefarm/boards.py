@@ -22,6 +22,8 @@ BITSTREAM_BYTES = 104_090
 SERIALS = ["U0", "U1", "U2", "U3"]
 # What the clients wait for results before they reboot a board: nothing here may depend on that.
 CLIENT_TIMEOUT_S = 30
+# What the clients send to a board at once: they keep the rest until results come.
+SENT_AT_ONCE = 10
 
 
 def bitstreams(folder, count):
@@ -164,12 +166,18 @@ def ends(ada, heard, held, vera, paths):
 def restarts(lab, worker, ada, heard, held, paths):
     """A worker that is killed comes back by itself. What its boards were given is lost, so their reservations end."""
     heard.wait_for_amount(2)
+    # A client that still sends when its worker dies never ends its batch: all of it is at the worker by then.
+    paths = paths[:SENT_AT_ONCE]
     found = []
     batch = threading.Thread(target=lambda: found.extend(map(result_of, ada.evaluateBitstreams(paths))), daemon=True)
     told = heard.count(held[0], "results")
     over = {serial: heard.count(serial, "reservation end") for serial in held}
     batch.start()
     heard.wait_for(held[0], "results", told + 1)
+    for sender in [thread for thread in threading.enumerate() if thread.name == "batch-sender"]:
+        sender.join(PATIENCE_S)
+        assert not sender.is_alive()
+    assert batch.is_alive(), "there is work left"
     worker.kill()
     worker = Worker(lab, "host-1", SERIALS, worker.address, *SLOW)
     worker.wait_for("registered as host-1")
