@@ -124,7 +124,7 @@ def load(server, mix, operations, connections=20, job=()):
 
 
 def pairs(server, operations, job=("boards=1",)):
-    load(server, "pairs", max(operations // 5, 50), job=job)
+    load(server, "pairs", max(operations // 5, min(operations, 50)), job=job)
     return load(server, "pairs", operations, job=job)
 
 
@@ -256,6 +256,10 @@ def waiting(report, quick):
     report.table("Waiting jobs", about, columns, rows, "us of processor a pair", (1, 2, 3))
 
 
+# How many boards are lent, at most, to see what lending them by the quarter costs.
+LENT = 80_000_000
+
+
 def boards(report, quick):
     operations, rows, least = 500 if quick else 6_000, [], None
     sizes = ((4, 2), (20, 20), (100, 100)) if quick else ((4, 2), (20, 20), (100, 100), (400, 250), (1_000, 1_000))
@@ -271,7 +275,7 @@ def boards(report, quick):
             memory = server.memory_kib() * 1024
             least = memory if least is None else least
             cost, _ = pairs(server, operations)
-            large, _ = pairs(server, operations // 4, job=(f"width={width // 2}", f"height={height // 2}"))
+            large, _ = pairs(server, min(operations // 4, max(20, LENT // count)), job=(f"width={width // 2}", f"height={height // 2}"))
         shutil.rmtree(work)
         rows.append((count, cost, large, (memory - least) / count if count > 100_000 else None, start_s, cpu_s))
     columns = ("boards", "us a pair, one board", "us a pair, a quarter of all", "bytes a board", "start, s", "start, s of processor")

@@ -25,8 +25,9 @@ pub struct Debts {
 struct Inside {
     retired: bool,
     orders: BTreeMap<OrderId, Owed>,
-    /// The order that each board has to answer, so that neither an order nor an answer costs more than its own boards.
-    owing: BTreeMap<BoardIndex, OrderId>,
+    /// The order that each board has to answer, by board, as far up as boards were ordered; so that neither an order nor an
+    /// answer costs more than its own boards. Orders name boards that exist.
+    owing: Vec<Option<OrderId>>,
 }
 
 /// An order that some boards have to answer.
@@ -45,7 +46,7 @@ impl Debts {
         if let Some(before) = inside.orders.remove(&order.id) {
             before.order.boards.iter().for_each(|board| inside.forget(*board, order.id));
         }
-        inside.owing.extend(order.boards.iter().map(|board| (*board, order.id)));
+        order.boards.iter().for_each(|board| inside.bind(*board, order.id));
         let mates = if order.mates.is_empty() { order.boards.clone() } else { order.mates.clone() };
         let owed = Owed { order: Order { mates, ..order.clone() }, left: order.boards.len() };
         if owed.left > 0 {
@@ -60,7 +61,7 @@ impl Debts {
             return;
         }
         for board in outcome.obeyed.iter().chain(outcome.failed.iter().map(|(board, _)| board)) {
-            if inside.owing.get(board) == Some(&outcome.order) {
+            if inside.owed_by(*board) == Some(outcome.order) {
                 inside.release(*board);
             }
         }
@@ -85,7 +86,7 @@ impl Debts {
         drop(inside);
         self.paid.ring();
         let left = |Owed { order, .. }| {
-            let owes = |board: &BoardIndex| owing.get(board) == Some(&order.id);
+            let owes = |board: &BoardIndex| owing.get(board.0 as usize) == Some(&Some(order.id));
             Order { boards: order.boards.iter().copied().filter(owes).collect(), ..order }
         };
         orders.into_values().map(left).collect()
@@ -105,9 +106,23 @@ impl Debts {
 }
 
 impl Inside {
+    /// The order a board has to answer.
+    fn owed_by(&self, board: BoardIndex) -> Option<OrderId> {
+        *self.owing.get(board.0 as usize)?
+    }
+
+    /// A board has to answer an order.
+    fn bind(&mut self, board: BoardIndex, order: OrderId) {
+        let at = board.0 as usize;
+        if at >= self.owing.len() {
+            self.owing.resize(at + 1, None);
+        }
+        self.owing[at] = Some(order);
+    }
+
     /// A board owes nothing any more.
     fn release(&mut self, board: BoardIndex) {
-        let Some(order) = self.owing.remove(&board) else { return };
+        let Some(order) = self.owing.get_mut(board.0 as usize).and_then(Option::take) else { return };
         let Some(owed) = self.orders.get_mut(&order) else { return };
         owed.left -= 1;
         if owed.left == 0 {
@@ -117,8 +132,8 @@ impl Inside {
 
     /// A board owes nothing any more to an order that is gone.
     fn forget(&mut self, board: BoardIndex, order: OrderId) {
-        if self.owing.get(&board) == Some(&order) {
-            self.owing.remove(&board);
+        if self.owed_by(board) == Some(order) {
+            self.owing[board.0 as usize] = None;
         }
     }
 }

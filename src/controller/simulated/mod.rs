@@ -66,10 +66,8 @@ pub struct Simulated {
     broken: BTreeSet<BoardIndex>,
     stuck: BTreeSet<BoardIndex>,
     fence: Fence,
-    /// Boards that were ever touched.
-    states: BTreeMap<BoardIndex, SimulatedBoard>,
-    /// The order under way on a board, and when it ends.
-    under_way: BTreeMap<BoardIndex, (Moment, OrderId)>,
+    /// By board, as far up as boards were touched.
+    touched: Vec<Touched>,
     /// Orders under way by when they end, with all boards on which they end then.
     due: BTreeMap<(Moment, OrderId), Batch>,
     /// Consultations under way, by when they are answered.
@@ -82,11 +80,22 @@ pub struct Simulated {
     seen: Moment,
 }
 
+/// A board that was touched.
+#[derive(Clone, Debug, Default)]
+struct Touched {
+    state: SimulatedBoard,
+    /// The order under way there, and when it ends.
+    under_way: Option<(Moment, OrderId)>,
+}
+
 /// An order on the boards on which it ends at the same time.
 #[derive(Debug)]
 struct Batch {
     action: Action,
-    boards: BTreeSet<BoardIndex>,
+    /// Also boards that have left it since: another order is under way there, or none.
+    boards: Vec<BoardIndex>,
+    /// How many have not left it.
+    left: usize,
 }
 
 /// A consultation that is not answered yet.
@@ -106,8 +115,7 @@ impl Simulated {
             fence: Fence::new(boards.count),
             settings,
             boards,
-            states: BTreeMap::new(),
-            under_way: BTreeMap::new(),
+            touched: Vec::new(),
             due: BTreeMap::new(),
             asked: BTreeMap::new(),
             asked_at: BTreeMap::new(),
@@ -124,7 +132,7 @@ impl Simulated {
         self.refuse(order.id, &unknown, "the machine has no such board");
         let mut overtaken: BTreeMap<OrderId, Vec<BoardIndex>> = BTreeMap::new();
         for board in act {
-            match self.under_way.get(&board).copied() {
+            match self.under_way(board) {
                 Some((_, older)) if older == order.id => continue,
                 Some(older) => {
                     self.leave(board, older);
@@ -187,7 +195,7 @@ impl Simulated {
 
     /// What a board remembers.
     pub fn board(&self, board: BoardIndex) -> SimulatedBoard {
-        self.states.get(&board).cloned().unwrap_or_default()
+        self.touched.get(board.0 as usize).map(|board| board.state.clone()).unwrap_or_default()
     }
 
     fn refuse(&mut self, order: OrderId, boards: &[BoardIndex], why: &str) {
@@ -207,9 +215,16 @@ impl Simulated {
         }
         let ends = now.plus_ms(self.span_ms(&order.action).saturating_add(draw.jitter_ms));
         let key = (ends, order.id);
-        let new = || Batch { action: order.action.clone(), boards: BTreeSet::new() };
-        self.due.entry(key).or_insert_with(new).boards.insert(board);
-        self.under_way.insert(board, key);
+        let new = || Batch { action: order.action.clone(), boards: Vec::new(), left: 0 };
+        let batch = self.due.entry(key).or_insert_with(new);
+        batch.boards.push(board);
+        batch.left += 1;
+        touch(&mut self.touched, board).under_way = Some(key);
+    }
+
+    /// The order under way on a board, and when it ends.
+    fn under_way(&self, board: BoardIndex) -> Option<(Moment, OrderId)> {
+        self.touched.get(board.0 as usize)?.under_way
     }
 
     fn span_ms(&self, action: &Action) -> u64 {
@@ -223,10 +238,10 @@ impl Simulated {
 
     /// A board leaves the order it was under way with.
     fn leave(&mut self, board: BoardIndex, key: (Moment, OrderId)) {
-        self.under_way.remove(&board);
+        touch(&mut self.touched, board).under_way = None;
         let Some(batch) = self.due.get_mut(&key) else { return };
-        batch.boards.remove(&board);
-        if batch.boards.is_empty() {
+        batch.left -= 1;
+        if batch.left == 0 {
             self.due.remove(&key);
         }
     }
@@ -251,7 +266,7 @@ impl Simulated {
         if !self.fence.allows(at) {
             return Some(ControllerError::Stale);
         }
-        let switching = *what == Consult::PowerCycle && self.under_way.contains_key(&board);
+        let switching = *what == Consult::PowerCycle && self.under_way(board).is_some();
         (switching || waiting >= ORDERS_PER_BOARD_MAX).then_some(ControllerError::Busy)
     }
 
@@ -260,7 +275,10 @@ impl Simulated {
         let batch = self.due.remove(&key)?;
         let mut outcome = Outcome { order: key.1, obeyed: Vec::new(), failed: Vec::new() };
         for board in batch.boards {
-            self.under_way.remove(&board);
+            if self.under_way(board) != Some(key) {
+                continue;
+            }
+            touch(&mut self.touched, board).under_way = None;
             match self.obey(key.1, board, &batch.action) {
                 Ok(()) => outcome.obeyed.push(board),
                 Err(why) => outcome.failed.push((board, why)),
@@ -273,7 +291,7 @@ impl Simulated {
     fn obey(&mut self, order: OrderId, board: BoardIndex, action: &Action) -> Result<(), Arc<str>> {
         let broken = matches!(action, Action::Prepare { .. } | Action::Test) && self.broken.contains(&board);
         let fails = fate::draw(&self.settings, order, board, None).fate == Fate::Fails;
-        let state = self.states.entry(board).or_default();
+        let state = &mut touch(&mut self.touched, board).state;
         state.power = false;
         if broken {
             return Err("simulated: the board is broken".into());
@@ -315,7 +333,7 @@ impl Simulated {
     }
 
     fn reply(&mut self, board: BoardIndex, what: &Consult) -> Result<Reading, ControllerError> {
-        let state = self.states.entry(board).or_default();
+        let state = &mut touch(&mut self.touched, board).state;
         match what {
             Consult::Identify { on } => state.led = on.unwrap_or(!state.led),
             Consult::PowerCycle => state.power = true,
@@ -331,6 +349,15 @@ impl Simulated {
         }
         Ok(Reading::Done)
     }
+}
+
+/// What is kept of a board that exists.
+fn touch(touched: &mut Vec<Touched>, board: BoardIndex) -> &mut Touched {
+    let at = board.0 as usize;
+    if at >= touched.len() {
+        touched.resize_with(at + 1, Touched::default);
+    }
+    &mut touched[at]
 }
 
 /// What the agent of a simulated board says to any command: who it is, and what it was told.
