@@ -45,7 +45,6 @@ use crate::clock::Moment;
 use crate::lab::fact::Fact;
 use crate::lab::snapshot::Piece;
 use dir::DataDir;
-use read::Source;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use schema::{Mark, PAGE_BYTES, Span, refused};
@@ -329,7 +328,7 @@ impl EmbeddedJournal {
 
 impl Journal for EmbeddedJournal {
     fn replay(&mut self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
-        let read = Source { db: &self.db, path: &self.path }.replay(&self.span, take);
+        let read = hear::replay(&mut self.db, &self.path, &self.span, take);
         if let Err(why) = &read {
             self.broken = Some(why.to_string());
         }

@@ -1,16 +1,12 @@
 //! What is in the file, for those who replay it and for those who only look.
 
 use super::row::{Entry, SELECT, row_error};
-use super::schema::{Span, refused};
-use super::snapshot;
+use super::schema::refused;
+use crate::journal::JournalError;
 use crate::journal::record::RecordError;
-use crate::journal::{JournalError, Kept};
 use rusqlite::{Connection, Row};
-use std::ops::ControlFlow::{self, Continue};
+use std::ops::ControlFlow;
 use std::path::Path;
-
-/// How much history before the snapshot is looked at in a start; `verify` looks at all of it.
-const HISTORY_CHECKED_MAX: u64 = 2_000_000;
 
 /// A journal's file, open.
 #[derive(Clone, Copy)]
@@ -22,27 +18,6 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Hands over the newest snapshot and every fact after it; looks also at the newest of the facts before it.
-    pub fn replay(
-        self,
-        span: &Span,
-        take: &mut dyn FnMut(Kept) -> Result<(), String>,
-    ) -> Result<(), JournalError> {
-        let told = span.snapshots.last().copied();
-        if let Some(seq) = told {
-            let pieces = snapshot::read(self.db, self.path, seq)?;
-            take(Kept::Snapshot(pieces)).map_err(|why| {
-                let path = self.path.display();
-                JournalError::Damaged(format!(
-                    "the snapshot after fact {seq} in {path} contradicts itself: {why}"
-                ))
-            })?;
-            let from = span.first.max((seq + 1).saturating_sub(HISTORY_CHECKED_MAX));
-            self.scan(from, seq, &mut |_| Ok(Continue(())))?;
-        }
-        self.hear(told.map_or(1, |seq| seq + 1), span.last, take)
-    }
-
     /// Walks over facts, all of which must be there, until `take` has enough; an error names the first that cannot
     /// be had.
     pub fn scan(

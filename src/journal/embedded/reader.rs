@@ -5,7 +5,7 @@ use super::read::{Found, Source};
 use super::row::Entry;
 use super::schema::{self, Span, refused};
 use super::snapshot;
-use super::{FILE, check_log, swap};
+use super::{FILE, check_log, hear, swap};
 use crate::journal::history::{Facts, Seen, Take, past_of};
 use crate::journal::record::RecordError;
 use crate::journal::{History, JournalError, Kept, Past};
@@ -94,8 +94,8 @@ impl JournalReader {
     }
 
     /// Hands over the newest snapshot and every fact after it.
-    pub fn replay(&self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
-        self.source().replay(&self.span, take)
+    pub fn replay(&mut self, take: &mut dyn FnMut(Kept) -> Result<(), String>) -> Result<(), JournalError> {
+        hear::replay(&mut self.db, &self.path, &self.span, take)
     }
 
     /// Walks over these facts, all of which must be there, until `take` has enough.

@@ -58,22 +58,6 @@ impl<'r> Entry<'r> {
         }
     }
 
-    /// The same entry, out of what was looked at before.
-    pub(super) fn from_parts(
-        seq: u64,
-        at: Moment,
-        version: i64,
-        kind: &'r [u8],
-        body: &'r [u8],
-    ) -> Entry<'r> {
-        Entry { seq, at, version, kind, body }
-    }
-
-    /// The version of its kind.
-    pub(super) fn version(&self) -> i64 {
-        self.version
-    }
-
     /// Which kind of fact it is.
     pub fn kind(&self) -> &'r [u8] {
         self.kind
