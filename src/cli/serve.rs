@@ -8,7 +8,7 @@ use crate::journal::{EmbeddedJournal, Journal, JournalError, Keeping, replay_int
 use crate::lab::Lab;
 use crate::lab::command::{Caller, Command};
 use crate::server::{
-    ConfigSource, End, Listeners, LogLevel, Nobody, Server, ServerHandle, Setup, Supervisor,
+    ConfigSource, End, Listeners, LogLevel, Nobody, Server, ServerHandle, Setup, Supervisor, serving_threads,
 };
 use async_std::task;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -107,17 +107,11 @@ pub fn serve(origin: &Origin, listeners: Listeners, opened: impl FnOnce(SocketAd
     }
 }
 
-/// Processors for each thread that serves connections, unless the configuration says how many there are.
-const PROCESSORS_PER_THREAD: usize = 4;
-
-/// Starts the threads that serve connections. They look for each other's work, so that with several of them each message
-/// wakes one in vain: few are better until they have no time left.
+/// Starts the threads that serve connections.
 fn start_runtime(threads: usize) {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if threads == 0 { processors.div_ceil(PROCESSORS_PER_THREAD) } else { threads };
     let config = async_global_executor::GlobalExecutorConfig::default()
         .with_env_var("ASYNC_STD_THREAD_COUNT")
-        .with_min_threads(threads)
+        .with_min_threads(serving_threads(threads))
         .with_thread_name_fn(|| "serve".to_owned());
     async_global_executor::init_with_config(config);
 }

@@ -25,6 +25,7 @@ pub use socket::HangUp;
 use crate::wire::answer::{self, Envelope, Heard, Refusal};
 use crate::wire::envelope::Command;
 use crate::wire::handshake::ACCEPTED;
+use crate::wire::json::Raw;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -294,9 +295,9 @@ impl Client {
     /// Sends a message under a session.
     fn send<T: Serialize + ?Sized>(&mut self, data: &T, session: &str) -> Result<Ticket, ClientError> {
         self.last_id += 1;
-        let id = RawValue::from_string(self.last_id.to_string()).map_err(unwritable)?;
+        let id = self.last_id.to_string();
         let mut text = std::mem::take(&mut self.text);
-        Envelope { session, name: &self.name, id: Some(&id) }.push_data(&mut text, data);
+        Envelope { session, name: &self.name, id: Some(Raw::known(&id)) }.push_data(&mut text, data);
         let sent = self.socket.send(&text, Instant::now() + self.timeout);
         if let Ok(frame_bytes) = sent {
             self.show(Direction::Sent, &text, frame_bytes);
@@ -393,8 +394,4 @@ fn read_entry(entry: answer::Entry<'_>) -> Result<Answer, ClientError> {
 
 fn read_value(raw: &RawValue) -> Result<Value, ClientError> {
     serde_json::from_str(raw.get()).map_err(|error| ClientError::Protocol(error.to_string()))
-}
-
-fn unwritable(error: serde_json::Error) -> ClientError {
-    ClientError::Protocol(error.to_string())
 }

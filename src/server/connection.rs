@@ -1,6 +1,6 @@
 //! One connection of the native door: bytes in, frames to the conversation, answers out in one write.
 //!
-//! One task per connection, none per message. All that a connection waits for (bytes, room to write, answers
+//! One future per connection, which `sockets` has polled, and none per message. All that a connection waits for (bytes, room to write, answers
 //! that take time, somebody ringing its bell, a deadline) is polled in one place, `poll`; whatever can be
 //! answered at once is answered within it, without an `await` between the read and the write. An idle
 //! connection holds no buffer.

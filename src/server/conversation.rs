@@ -12,6 +12,7 @@ use super::login::{self, Claim};
 use super::post::Post;
 use super::quick;
 use super::tunnel::Tunnel;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::{Code, Fault};
 use crate::lab::command::{Caller, Command};
@@ -23,8 +24,8 @@ use crate::user::Role;
 use crate::wire::answer::Envelope;
 use crate::wire::envelope::{self, Data, Message};
 use crate::wire::handshake::{self, ACCEPTED, CAP_NOTICES, Proof};
+use crate::wire::json::Raw;
 use crate::wire::{self, call};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::Future;
@@ -100,6 +101,16 @@ pub enum Handled {
     Quit,
 }
 
+/// A message of somebody who is known.
+struct Known<'m, 'a> {
+    session: Arc<Session>,
+    message: &'m Message<'a>,
+    /// When it was taken.
+    now: Moment,
+    /// Earlier ones are not answered yet.
+    waiting: bool,
+}
+
 /// See above.
 pub struct Conversation {
     house: Arc<House>,
@@ -108,6 +119,8 @@ pub struct Conversation {
     bell: Arc<Bell>,
     /// The last session that was named here, which errors without a session and broadcasts carry.
     last_session: String,
+    /// The same as an id, once it was read.
+    last_id: Option<SessionId>,
     watcher: Option<Watcher>,
     /// How all that is said leaves.
     form: Form,
@@ -135,6 +148,7 @@ impl Conversation {
             number,
             bell,
             last_session: String::new(),
+            last_id: None,
             watcher: None,
             form,
             wants_notices: false,
@@ -191,7 +205,7 @@ impl Conversation {
     /// Takes in an answer that took time.
     pub fn finish(&mut self, said: Said, out: &mut Vec<u8>) {
         if let Some(session) = said.session {
-            self.last_session = session.to_string();
+            (self.last_session, self.last_id) = (session.to_string(), Some(session));
             if std::mem::take(&mut self.wants_notices) {
                 self.watch_everything();
             }
@@ -218,8 +232,11 @@ impl Conversation {
             });
             return Handled::Answered { has_id };
         }
-        match self.session_of(&message) {
-            Ok(Some(session)) => self.handle_known(session, &message, waiting, &config, out),
+        let now = self.house.clock.now();
+        match self.session_of(&message, now) {
+            Ok(Some(session)) => {
+                self.handle_known(Known { session, message: &message, now, waiting }, &config, out)
+            }
             Ok(None) => self.handle_stranger(&message, &config, out),
             Err(fault) => {
                 self.refuse(&message.session, message.id, &fault, out);
@@ -229,17 +246,19 @@ impl Conversation {
     }
 
     /// The session a message names; none when it names none.
-    fn session_of(&mut self, message: &Message<'_>) -> Result<Option<Arc<Session>>, Fault> {
+    fn session_of(&mut self, message: &Message<'_>, now: Moment) -> Result<Option<Arc<Session>>, Fault> {
         if message.session.is_empty() {
             return Ok(None);
         }
         let unknown =
             || Fault::new(Code::AUTH_REQUIRED, "this session is not known; hand-shake with session \"\"");
-        let id: SessionId = message.session.parse().map_err(|_| unknown())?;
-        match self.house.counter.sessions.touch(&id, self.house.clock.now()) {
+        // What the peer named here before it may be compared with in any way.
+        let same = self.last_id.filter(|_| self.last_session == *message.session);
+        let id: SessionId = same.map_or_else(|| message.session.parse(), Ok).map_err(|_| unknown())?;
+        match self.house.counter.sessions.touch(&id, now) {
             Found::Living(session) => {
-                if self.last_session != *message.session {
-                    self.last_session = id.to_string();
+                if same.is_none() {
+                    (self.last_session, self.last_id) = (id.to_string(), Some(id));
                 }
                 Ok(Some(session))
             }
@@ -279,14 +298,16 @@ impl Conversation {
 
     fn shake_hands(&self, claim: Claim, message: &Message<'_>, config: &Arc<Config>) -> Later {
         let (house, address, config) = (self.house.clone(), self.peer.ip(), config.clone());
-        let (client, id) = (message.name.clone().into_owned(), message.id.map(RawValue::to_owned));
+        let (client, id) =
+            (message.name.clone().into_owned(), message.id.map(|id| Box::<str>::from(id.get())));
         let (before, form) = (self.last_session.clone(), self.form);
         Box::pin(async move {
             let came = login::log_in(&house, address, claim, &client).await;
             let (session, mut frame) = (came.as_ref().ok().copied(), Vec::new());
             framed(form, &mut frame, |text| {
                 let named = session.map_or(before, |session| session.to_string());
-                let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
+                let envelope =
+                    Envelope { session: &named, name: &config.name, id: id.as_deref().map(Raw::known) };
                 match &came {
                     Ok(_) => envelope.push_data(text, ACCEPTED),
                     Err(fault) => envelope.push_error(text, fault),
@@ -296,21 +317,15 @@ impl Conversation {
         })
     }
 
-    fn handle_known(
-        &mut self,
-        session: Arc<Session>,
-        message: &Message<'_>,
-        waiting: bool,
-        config: &Arc<Config>,
-        out: &mut Vec<u8>,
-    ) -> Handled {
+    fn handle_known(&mut self, known: Known<'_, '_>, config: &Arc<Config>, out: &mut Vec<u8>) -> Handled {
+        let message = known.message;
         let has_id = message.id.is_some();
         match message.kind() {
-            Data::Calls(list) => self.handle_calls(session, message, list, waiting, config, out),
+            Data::Calls(list) => self.handle_calls(known, list, config, out),
             Data::Command(envelope::Command::Logout) => {
-                Handled::Later { has_id, answer: self.log_out(session, message, config) }
+                Handled::Later { has_id, answer: self.log_out(known.session, message, config) }
             }
-            Data::Command(command) => self.handle_end(&session, message, command, out),
+            Data::Command(command) => self.handle_end(&known.session, message, command, out),
             Data::Other(_) => {
                 let msg = "data must be a list of calls or a server command; to hand-shake again, name session \"\"";
                 self.refuse(&message.session, message.id, &Fault::new(Code::INVALID_MESSAGE, msg), out);
@@ -348,7 +363,8 @@ impl Conversation {
     }
 
     fn log_out(&self, session: Arc<Session>, message: &Message<'_>, config: &Arc<Config>) -> Later {
-        let (house, config, id) = (self.house.clone(), config.clone(), message.id.map(RawValue::to_owned));
+        let (house, config, id) =
+            (self.house.clone(), config.clone(), message.id.map(|id| Box::<str>::from(id.get())));
         let form = self.form;
         Box::pin(async move {
             let caller = Caller { user: session.user.clone(), role: session.role() };
@@ -357,7 +373,8 @@ impl Conversation {
             let came = house.counter.command(caller, ended).await;
             let (named, mut frame) = (session.id.to_string(), Vec::new());
             framed(form, &mut frame, |text| {
-                let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
+                let envelope =
+                    Envelope { session: &named, name: &config.name, id: id.as_deref().map(Raw::known) };
                 match &came {
                     Ok(_) => envelope.push_command(text, envelope::Command::Logout),
                     Err(fault) => envelope.push_error(text, fault),
@@ -369,13 +386,12 @@ impl Conversation {
 
     fn handle_calls(
         &mut self,
-        session: Arc<Session>,
-        message: &Message<'_>,
-        list: &RawValue,
-        waiting: bool,
+        known: Known<'_, '_>,
+        list: Raw<'_>,
         config: &Arc<Config>,
         out: &mut Vec<u8>,
     ) -> Handled {
+        let Known { session, message, now, waiting } = known;
         let has_id = message.id.is_some();
         let calls = match call::parse(list, config.limits.calls_max) {
             Ok(calls) => calls,
@@ -385,7 +401,7 @@ impl Conversation {
             }
         };
         let house = self.house.clone();
-        let asker = quick::asker(&house, config, &session);
+        let asker = quick::asker(&house, config, &session, now);
         let mut plans = PLANS.take();
         plans.extend(calls.iter().map(|call| service::plan(call.fname, call.args, &asker)));
         let quick = |plan: &Result<Planned, Fault>| {
@@ -404,7 +420,7 @@ impl Conversation {
         let (house, config, waits) = (house.clone(), config.clone(), self.waits.clone());
         let (session, form, tunnel) = (session.clone(), self.form, self.tunnel.clone());
         let errand = Errand { house, config, session, entries, waiting, waits, form, tunnel };
-        let (named, id) = (message.session.to_string(), message.id.map(RawValue::to_owned));
+        let (named, id) = (message.session.to_string(), message.id.map(|id| Box::<str>::from(id.get())));
         Handled::Later { has_id, answer: Box::pin(errand.run(named, id)) }
     }
 
@@ -488,13 +504,13 @@ impl Conversation {
         let _ = self.watch(Watched::Machine(None), true);
     }
 
-    fn refuse(&self, session: &str, id: Option<&RawValue>, fault: &Fault, out: &mut Vec<u8>) {
+    fn refuse(&self, session: &str, id: Option<Raw<'_>>, fault: &Fault, out: &mut Vec<u8>) {
         framed(self.form, out, |text| {
             self.envelope(session, id, &self.house.config()).push_error(text, fault)
         });
     }
 
-    fn envelope<'a>(&self, session: &'a str, id: Option<&'a RawValue>, config: &'a Config) -> Envelope<'a> {
+    fn envelope<'a>(&self, session: &'a str, id: Option<Raw<'a>>, config: &'a Config) -> Envelope<'a> {
         Envelope { session, name: &config.name, id }
     }
 }

@@ -20,9 +20,9 @@ use crate::service::plan::{Came, Heard, SessionName};
 use crate::service::{Asker, Function, Outcome, Plan, Planned};
 use crate::session::Session;
 use crate::wire::answer::Envelope;
+use crate::wire::json::Raw;
 use async_std::task;
 use futures_util::future::{Either, join_all, select};
-use serde_json::value::RawValue;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -97,9 +97,9 @@ enum Left {
 
 impl Errand {
     /// Does it all and frames the answer.
-    pub async fn run(self, named: String, id: Option<Box<RawValue>>) -> Said {
+    pub async fn run(self, named: String, id: Option<Box<str>>) -> Said {
         let Errand { house, config, session, entries, waiting, waits, form, tunnel } = self;
-        let asker = quick::asker(&house, &config, &session);
+        let asker = quick::asker(&house, &config, &session, house.clock.now());
         let (mut asks, mut lefts, mut heads) =
             (Vec::new(), Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for (fname, plan) in entries {
@@ -130,7 +130,8 @@ impl Errand {
         let came = join_all(slow.collect::<Vec<_>>()).await;
         let mut frame = Vec::new();
         framed(form, &mut frame, |text| {
-            let envelope = Envelope { session: &named, name: &config.name, id: id.as_deref() };
+            let envelope =
+                Envelope { session: &named, name: &config.name, id: id.as_deref().map(Raw::known) };
             envelope.begin_list(text);
             for ((fname, function), came) in heads.iter().zip(came) {
                 quick::push_entry(text, fname, *function, came, &asker, config.limits.answer_bytes_max);

@@ -1,4 +1,4 @@
-//! Takes connections in at a door, each served by a task of its own, until the house closes.
+//! Takes connections in at a door, each served for itself (`sockets`), until the house closes.
 
 use super::connection::Connection;
 use super::house::House;
@@ -9,7 +9,6 @@ use crate::error::Fault;
 use crate::http::Visitor;
 use async_channel::Sender;
 use async_io::Async;
-use async_std::task;
 use futures_util::future::select;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -120,15 +119,15 @@ async fn serve(house: &Arc<House>, door: &Door, stream: TcpStream, peer: SocketA
     match door {
         Door::Native => {
             let Some(socket) = watch(house, DoorKind::Native, stream, peer, number) else { return };
-            task::spawn(Connection::new(house.clone(), socket, peer, number).run());
+            house.sockets.serve(Connection::new(house.clone(), socket, peer, number).run());
         }
         Door::Spalloc => {
             let Some(socket) = watch(house, DoorKind::Spalloc, stream, peer, number) else { return };
-            task::spawn(SpallocConnection::new(house.clone(), socket, peer, number).run());
+            house.sockets.serve(SpallocConnection::new(house.clone(), socket, peer, number).run());
         }
         Door::Stand => {
             let Some(socket) = watch(house, DoorKind::Stand, stream, peer, number) else { return };
-            task::spawn(StandConnection::new(house.clone(), socket, peer, number).run());
+            house.sockets.serve(StandConnection::new(house.clone(), socket, peer, number).run());
         }
         Door::Web(entrance) => show_in(house, entrance, stream, peer, None).await,
     }
@@ -151,7 +150,7 @@ async fn refuse(house: &Arc<House>, door: &Door, stream: TcpStream, peer: Socket
             let number = house.number();
             let Some(socket) = watch(house, DoorKind::Native, stream, peer, number) else { return };
             let connection = Connection::new(house.clone(), socket, peer, number);
-            task::spawn(async move { connection.refuse(&fault).await });
+            house.sockets.serve(async move { connection.refuse(&fault).await });
         }
         // Their protocols have no words for it.
         Door::Spalloc | Door::Stand => house.leave(door.kind(), house.number(), peer.ip()),

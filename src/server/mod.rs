@@ -2,11 +2,11 @@
 //!
 //! # The life of a call
 //!
-//! 1. `listener::listen` accepts a socket, which `sockets` watches; `connection::Connection` greets and reads into a buffer
-//!    that all connections of its thread share.
+//! 1. `listener::listen` accepts a socket, which `sockets` watches; `connection::Connection`, which `sockets` polls as well where
+//!    one thread serves all, greets and reads into a buffer that all connections of its thread share.
 //! 2. `wire::frame::Unframer::feed` inflates as bytes come and hands over one frame when the gzip stream has
 //!    ended and `<EOF>` follows.
-//! 3. `conversation::Conversation::handle` decodes the envelope (`wire::envelope`), finds the session in the
+//! 3. `conversation::Conversation::handle` decodes the envelope (`wire::envelope`; `wire::scan` where it is plain), finds the session in the
 //!    table of `session`, and reads the list of calls (`wire::call`).
 //! 4. `service::plan` turns each call into a plan: something known at once, an ask of the lab, or something
 //!    that takes time outside.
@@ -141,6 +141,18 @@ pub struct Setup {
 
 /// How many facts are replayed between two words about it.
 const FACTS_TOLD: u64 = 100_000;
+
+/// Processors for each thread that serves connections, unless the configuration says how many there are.
+const PROCESSORS_PER_THREAD: usize = 4;
+
+/// How many threads serve connections: so many as are configured, if that is not 0. They look for each other's work, so that
+/// with several of them each message wakes one in vain: few are better until they have no time left.
+pub fn serving_threads(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, usize::from).div_ceil(PROCESSORS_PER_THREAD),
+        threads => threads,
+    }
+}
 
 /// A server that listens.
 pub struct Server {
@@ -359,7 +371,7 @@ fn build(setup: Setup) -> Result<(Arc<House>, Desk, Vec<Effect>), ServerError> {
     let archive = journal.history().map(|history| Archive::open(history, config.limits.history_waiting_max));
     let archive = archive.transpose().map_err(failed)?;
     let desk = Desk::new(lab, counter.clone(), heard, journal, hardware.clone(), clock.clone());
-    let sockets = Sockets::open().map_err(failed)?;
+    let sockets = Sockets::open(serving_threads(config.limits.threads)).map_err(failed)?;
     let parts = Parts { clock, counter, hardware, sockets, hasher, archive, config, source, log, supervisor };
     Ok((Arc::new(House::new(parts)), desk, resumed))
 }

@@ -4,6 +4,7 @@ use super::archive::Archive;
 use super::conversation::{Form, framed};
 use super::house::House;
 use super::post;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::{Code, Fault};
 use crate::journal::Counts;
@@ -22,17 +23,17 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Who calls, as functions see it.
-pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session) -> Asker<'a> {
+pub fn asker<'a>(house: &'a House, config: &'a Config, session: &'a Session, now: Moment) -> Asker<'a> {
     Asker {
         caller: Caller { user: session.user.clone(), role: session.role() },
         session: session.id,
         client: &session.client,
         opened: session.opened,
         expires: session.expires(),
-        now: house.clock.now(),
+        now,
         door: Door {
             name: &config.name,
-            uptime_ms: house.clock.now().ms_since(house.opened),
+            uptime_ms: now.ms_since(house.opened),
             listen: house.listen(),
             connections: house.connections(),
             journal: journal_counts(house),

@@ -2,24 +2,30 @@
 //!
 //! The runtime's own reactor forgets a socket whenever it has told of it, so that every message would cost a system call
 //! to be told of the next. Here a socket is registered for edges when it comes and forgotten when it goes; the runtime
-//! watches only the epoll itself, in the name of all. One task (`drive`) takes the news and wakes the tasks it is for.
+//! watches only the epoll itself, in the name of all. One task (`drive`) takes the news and wakes those it is for.
 //! While news keeps coming it asks again without waiting, after those it woke have had their turn: a busy
 //! server reads and writes and does little else.
+//!
+//! Where one thread serves all connections, the same task polls them, each once for each time it asks: that a socket's
+//! news passes through the runtime's queue would serve nobody. Where there are several threads, each connection is a task of
+//! its own, so that whoever has time takes the next.
 //!
 //! An edge is told once, so it is kept as a flag until somebody acts on it: the flag is taken first and the socket tried
 //! then, and what happens in between raises it again.
 
 use async_io::Async;
-use futures_util::future::{AbortHandle, abortable};
+use futures_util::future::{AbortHandle, BoxFuture, FutureExt, abortable};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::AtomicWaker;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::TcpStream;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -34,8 +40,13 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 pub struct Sockets {
     shared: Arc<Shared>,
     next_key: AtomicU64,
+    /// Connections are polled by the driver.
+    alone: bool,
     driver: AbortHandle,
 }
+
+/// A connection, which ends for itself alone however it ends.
+type Served = BoxFuture<'static, std::thread::Result<()>>;
 
 /// What sockets and their driver have in common.
 struct Shared {
@@ -43,6 +54,10 @@ struct Shared {
     epoll: Async<OwnedFd>,
     /// By keys that are never used again: late news of a socket that has gone is nobody's.
     signals: Mutex<Signals>,
+    /// Connections the driver has not taken yet.
+    newcomers: Mutex<Vec<Served>>,
+    /// Wakes the driver for them.
+    driver: AtomicWaker,
 }
 
 /// Signals by the keys of their sockets.
@@ -61,13 +76,18 @@ struct Signal {
 }
 
 impl Sockets {
-    /// No sockets, and a task that will drive them.
-    pub fn open() -> io::Result<Sockets> {
+    /// No sockets, and a task that will drive them; so many threads will serve connections.
+    pub fn open(threads: usize) -> io::Result<Sockets> {
         let epoll = Async::new_nonblocking(epoll::create(CreateFlags::CLOEXEC)?)?;
-        let shared = Arc::new(Shared { epoll, signals: Mutex::default() });
+        let shared = Arc::new(Shared {
+            epoll,
+            signals: Mutex::default(),
+            newcomers: Mutex::default(),
+            driver: AtomicWaker::new(),
+        });
         let (drive, driver) = abortable(drive(shared.clone()));
         async_std::task::spawn(drive);
-        Ok(Sockets { shared, next_key: AtomicU64::new(0), driver })
+        Ok(Sockets { shared, next_key: AtomicU64::new(0), alone: threads <= 1, driver })
     }
 
     /// Watches a socket that does not block, for the task that polls it.
@@ -80,6 +100,18 @@ impl Sockets {
         epoll::add(&self.shared.epoll, &socket.stream, EventData::new_u64(key), all)?;
         Ok(socket)
     }
+
+    /// Serves a connection until it is over.
+    pub fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        if !self.alone {
+            async_std::task::spawn(connection);
+            return;
+        }
+        // What a panic leaves behind is dropped with the connection; what it shares with others is whole at any time.
+        let served = AssertUnwindSafe(connection).catch_unwind().boxed();
+        self.shared.newcomers().push(served);
+        self.shared.driver.wake();
+    }
 }
 
 impl Drop for Sockets {
@@ -91,6 +123,16 @@ impl Drop for Sockets {
 impl Shared {
     fn signals(&self) -> MutexGuard<'_, Signals> {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn newcomers(&self) -> MutexGuard<'_, Vec<Served>> {
+        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in connections that came.
+    fn take_newcomers(&self, served: &mut FuturesUnordered<Served>, cx: &mut Context<'_>) {
+        self.driver.register(cx.waker());
+        served.extend(self.newcomers().drain(..));
     }
 
     /// Asks the system, without waiting; whether there was any news.
@@ -150,20 +192,21 @@ thread_local! {
     static EVENTS: RefCell<Vec<Event>> = RefCell::new(Vec::with_capacity(EVENTS_MAX));
 }
 
-/// Takes the system's news to the sockets, for ever.
+/// Takes the system's news to the sockets, and polls the connections that are polled here, for ever.
 async fn drive(shared: Arc<Shared>) {
-    let mut asleep = false;
+    let (mut asleep, mut served) = (false, FuturesUnordered::new());
     poll_fn(|cx| {
-        loop {
-            if asleep && shared.epoll.poll_readable(cx).is_pending() {
-                return Poll::<()>::Pending;
-            }
+        shared.take_newcomers(&mut served, cx);
+        while !asleep || shared.epoll.poll_readable(cx).is_ready() {
             asleep = !shared.take_news();
             if !asleep {
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                break;
             }
         }
+        // It ends when nobody is woken, and when each had a turn: then the others of this thread have theirs.
+        while let Poll::Ready(Some(_)) = served.poll_next_unpin(cx) {}
+        Poll::<()>::Pending
     })
     .await
 }
@@ -205,5 +248,99 @@ impl Drop for Socket {
     fn drop(&mut self) {
         // The system forgets it when it is closed, which happens next.
         self.shared.signals().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_channel::{Receiver, Sender, bounded};
+    use async_std::task::yield_now;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A socket that is watched, and its other end.
+    fn pair(sockets: &Sockets) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("a peer");
+        let (stream, _) = listener.accept().expect("a stream");
+        stream.set_nonblocking(true).expect("a mode");
+        (sockets.watch(stream).expect("a socket"), peer)
+    }
+
+    /// Sends each byte back; panics when it is told to.
+    async fn echo(socket: Socket, gone: Sender<()>) {
+        let mut byte = [0];
+        loop {
+            poll_fn(|cx| socket.poll_readable(cx)).await;
+            while let Ok(1) = socket.stream().read(&mut byte) {
+                assert_ne!(byte, *b"!", "it was told to");
+                socket.stream().write_all(&byte).expect("room");
+            }
+            if byte == *b"." {
+                return drop(gone);
+            }
+        }
+    }
+
+    fn ask(peer: &mut TcpStream, byte: u8) -> u8 {
+        let mut answer = [0];
+        peer.write_all(&[byte]).expect("a way");
+        peer.read_exact(&mut answer).map_or(0, |()| answer[0])
+    }
+
+    /// Returns when all that serve have dropped what they hold.
+    fn gone(served: &Receiver<()>) {
+        assert!(async_io::block_on(served.recv()).is_err());
+    }
+
+    #[test]
+    fn a_connection_that_panics_or_never_rests_harms_no_other() {
+        for threads in [1, 2] {
+            let sockets = Sockets::open(threads).expect("an epoll");
+            let (hold, held) = bounded(1);
+            let (socket, mut peer) = pair(&sockets);
+            sockets.serve(echo(socket, hold.clone()));
+            let (other, mut doomed) = pair(&sockets);
+            sockets.serve(echo(other, hold.clone()));
+            let (stop, stopped) = bounded::<()>(1);
+            let busy = hold.clone();
+            sockets.serve(async move {
+                while !stopped.is_closed() {
+                    yield_now().await;
+                }
+                drop(busy);
+            });
+            drop(hold);
+            assert_eq!((ask(&mut peer, b'a'), ask(&mut doomed, b'b')), (b'a', b'b'));
+            assert_eq!((ask(&mut doomed, b'!'), ask(&mut peer, b'c')), (0, b'c'));
+            // One that comes late is served as well.
+            let (late, mut guest) = pair(&sockets);
+            let (hold, late_held) = bounded(1);
+            sockets.serve(echo(late, hold));
+            assert_eq!((ask(&mut guest, b'.'), ask(&mut peer, b'.')), (b'.', b'.'));
+            drop(stop);
+            gone(&late_held);
+            gone(&held);
+        }
+    }
+
+    #[test]
+    fn one_that_waits_for_something_else_is_woken_too() {
+        for threads in [1, 2] {
+            let sockets = Sockets::open(threads).expect("an epoll");
+            let ((tell, told), (answer, answered)) = (bounded::<u8>(1), bounded(1));
+            sockets.serve(async move {
+                while let Ok(word) = told.recv().await {
+                    answer.send(word + 1).await.expect("a listener");
+                }
+            });
+            for word in 0..100 {
+                tell.send_blocking(word).expect("a listener");
+                assert_eq!(answered.recv_blocking(), Ok(word + 1));
+            }
+            drop(tell);
+            assert!(answered.recv_blocking().is_err());
+        }
     }
 }

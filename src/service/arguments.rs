@@ -12,7 +12,7 @@ use crate::error::{Code, Fault};
 use crate::lab::fact::JobId;
 use crate::lab::job::JobState;
 use crate::wire::base64;
-use serde::Deserialize;
+use crate::wire::json::Raw;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// The arguments of a call, each in the place its function declares it at.
 pub struct Arguments<'a> {
     function: &'static Function,
-    given: [Option<&'a RawValue>; ARGS_MAX],
+    given: [Option<Raw<'a>>; ARGS_MAX],
 }
 
 /// What a taker gives: none when the argument was left out.
@@ -45,7 +45,7 @@ impl<'a> Arguments<'a> {
     /// Puts arguments into their places; a name nobody declared, or one argument under two names, is refused.
     pub fn bind(
         function: &'static Function,
-        passed: &[(Cow<'_, str>, &'a RawValue)],
+        passed: &[(Cow<'_, str>, Raw<'a>)],
     ) -> Result<Arguments<'a>, Fault> {
         let mut bound = Arguments { function, given: [None; ARGS_MAX] };
         for (name, value) in passed {
@@ -53,7 +53,7 @@ impl<'a> Arguments<'a> {
                 function.args.iter().position(|arg| arg.name == name || arg.aliases.contains(&&**name));
             let slot =
                 place.and_then(|place| bound.given.get_mut(place)).ok_or_else(|| unknown(function, name))?;
-            if slot.replace(value).is_some() {
+            if slot.replace(*value).is_some() {
                 return Err(malformed(format!(
                     "argument '{name}' of {} is given twice, by two names",
                     function.name
@@ -239,7 +239,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// What was given under a declared name.
-    fn raw(&self, name: &str) -> Option<(&'static Arg, &'a RawValue)> {
+    fn raw(&self, name: &str) -> Option<(&'static Arg, Raw<'a>)> {
         let place = self.function.args.iter().position(|arg| arg.name == name);
         debug_assert!(place.is_some(), "{} does not declare '{name}'", self.function.name);
         let place = place?;
@@ -247,7 +247,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// What was given under a declared name, unless it is null.
-    fn passed(&self, name: &str) -> Option<(&'static Arg, &'a RawValue)> {
+    fn passed(&self, name: &str) -> Option<(&'static Arg, Raw<'a>)> {
         self.raw(name).filter(|(_, value)| value.get() != "null")
     }
 
@@ -256,16 +256,16 @@ impl<'a> Arguments<'a> {
     }
 
     /// What `read` makes of an argument; nothing is a complaint.
-    fn take<T>(&self, name: &str, read: impl FnOnce(ArgType, &'a RawValue) -> Option<T>) -> Taken<T> {
+    fn take<T>(&self, name: &str, read: impl FnOnce(ArgType, Raw<'a>) -> Option<T>) -> Taken<T> {
         let Some((arg, value)) = self.passed(name) else { return Ok(None) };
         read(arg.kind, value).map(Some).ok_or_else(|| self.bad(name))
     }
 
-    fn list<T>(&self, name: &str, read: impl Fn(&'a RawValue) -> Option<T>) -> Taken<Vec<T>> {
+    fn list<T>(&self, name: &str, read: impl Fn(Raw<'a>) -> Option<T>) -> Taken<Vec<T>> {
         self.take(name, |kind, value| {
             let (ArgType::Names(max) | ArgType::Ints(max) | ArgType::Blobs(max)) = kind else { return None };
             let items: Vec<&'a RawValue> = serde_json::from_str(value.get()).ok()?;
-            if items.len() > max { None } else { items.into_iter().map(read).collect() }
+            if items.len() > max { None } else { items.into_iter().map(|item| read(item.into())).collect() }
         })
     }
 }
@@ -288,12 +288,12 @@ fn too_long(name: &str, bytes: usize, max: usize) -> Fault {
 }
 
 /// The string a value is; none for anything else, and for half a surrogate pair, which stands for no text.
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+fn text(value: Raw<'_>) -> Option<Cow<'_, str>> {
     let inside = value.get().strip_prefix('"')?.strip_suffix('"')?;
     if !inside.contains('\\') {
         return Some(Cow::Borrowed(inside));
     }
-    String::deserialize(value).ok().map(Cow::Owned)
+    serde_json::from_str(value.get()).ok().map(Cow::Owned)
 }
 
 /// The number a JSON text is. Out of the range of numbers, or minus nought, is none.
@@ -313,7 +313,7 @@ fn integer(text: &str) -> Option<i128> {
 }
 
 /// What came instead, for a complaint.
-fn came(value: &RawValue, may_quote: bool) -> Cow<'static, str> {
+fn came(value: Raw<'_>, may_quote: bool) -> Cow<'static, str> {
     let text = value.get();
     match text.as_bytes().first() {
         Some(b'[') => "a list".into(),

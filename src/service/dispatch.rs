@@ -16,14 +16,14 @@ use crate::lab::fact::JobId;
 use crate::lab::job::JobState;
 use crate::lab::refusal::Refusal;
 use crate::lab::view::{Query, View};
-use serde_json::value::RawValue;
+use crate::wire::json::Raw;
 use std::borrow::Cow;
 
 /// A complaint repeats so many characters of a function's name.
 const QUOTED_CHARS_MAX: usize = 64;
 
 /// What to do for a call of a function by name with these arguments.
-pub fn plan(fname: &str, args: &[(Cow<'_, str>, &RawValue)], asker: &Asker<'_>) -> Result<Planned, Fault> {
+pub fn plan(fname: &str, args: &[(Cow<'_, str>, Raw<'_>)], asker: &Asker<'_>) -> Result<Planned, Fault> {
     let function = find(fname).ok_or_else(|| unknown(fname))?;
     if asker.caller.role < function.role {
         return Err(too_low(function, asker));

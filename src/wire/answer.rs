@@ -6,7 +6,7 @@
 
 use super::call;
 use super::envelope::Command;
-use super::json;
+use super::json::{self, Raw};
 use crate::error::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ pub struct Envelope<'a> {
     /// What we call ourselves.
     pub name: &'a str,
     /// The `__id__` of a request, or of the request this answers.
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Raw<'a>>,
 }
 
 impl Envelope<'_> {

@@ -6,7 +6,8 @@
 //!
 //! Deliberately not here: which functions there are, and the list around the entries (`answer`).
 
-use super::json::{self, Text};
+use super::json::{self, Raw, Text};
+use super::scan::Scan;
 use crate::error::{Code, Fault};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serialize;
@@ -26,7 +27,7 @@ const POOLED_MAX: usize = 4;
 const POOLED_ENTRIES_MAX: usize = 4096;
 
 /// An argument: its name, and its value as text.
-pub type Argument<'a> = (Cow<'a, str>, &'a RawValue);
+pub type Argument<'a> = (Cow<'a, str>, Raw<'a>);
 
 /// One call.
 #[derive(Clone, Copy)]
@@ -39,49 +40,93 @@ pub struct Call<'c, 'a> {
 
 impl<'a> Call<'_, 'a> {
     /// The argument of this name.
-    pub fn argument(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn argument(&self, name: &str) -> Option<Raw<'a>> {
         self.args.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 }
 
-/// A list of calls, in memory on loan from the thread's pool; it goes back when this is dropped.
+/// A list of calls, in memory on loan from the thread's pool, which goes back when this is dropped. A single call without
+/// arguments needs none.
 #[derive(Default)]
 pub struct Calls<'a> {
-    /// Each function's name, and where the arguments of its call end.
-    heads: Vec<(Cow<'a, str>, usize)>,
+    /// The first.
+    first: Option<Head<'a>>,
+    /// The others.
+    heads: Vec<Head<'a>>,
     /// The arguments of all calls, call after call.
     args: Vec<Argument<'a>>,
 }
+
+/// A function's name, and where the arguments of its call end.
+type Head<'a> = (Cow<'a, str>, usize);
 
 thread_local! {
     static LISTS: RefCell<Vec<Calls<'static>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl<'a> Calls<'a> {
-    fn lend() -> Calls<'a> {
-        LISTS.try_with(|pool| pool.borrow_mut().pop()).ok().flatten().unwrap_or_default().emptied()
+    /// Borrows memory, unless that was done before.
+    fn lend(&mut self) {
+        if self.heads.capacity() > 0 || self.args.capacity() > 0 {
+            return;
+        }
+        if let Some(mut pooled) = LISTS.try_with(|pool| pool.borrow_mut().pop()).ok().flatten() {
+            (self.heads, self.args) = (emptied(&mut pooled.heads), emptied(&mut pooled.args));
+        }
     }
 
     /// The same memory, for calls out of another message.
     fn emptied<'b>(&mut self) -> Calls<'b> {
-        Calls { heads: emptied(&mut self.heads), args: emptied(&mut self.args) }
+        Calls { first: None, heads: emptied(&mut self.heads), args: emptied(&mut self.args) }
+    }
+
+    /// Adds a call of this function, with all arguments that are not an earlier call's.
+    fn push(&mut self, fname: Cow<'a, str>) {
+        let head = (fname, self.args.len());
+        if self.first.is_none() {
+            self.first = Some(head);
+        } else {
+            self.lend();
+            self.heads.push(head);
+        }
+    }
+
+    /// Sets an argument of the call whose arguments start there, over an earlier one of the same name; false when there
+    /// are too many.
+    fn set_argument(&mut self, start: usize, name: Cow<'a, str>, value: Raw<'a>) -> bool {
+        self.lend();
+        let own = self.args.get_mut(start..).unwrap_or_default();
+        let full = own.len() == ARGUMENTS_MAX;
+        match own.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, earlier)) => *earlier = value,
+            None if full => return false,
+            None => self.args.push((name, value)),
+        }
+        true
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.heads.len()
+        self.heads.len() + usize::from(self.first.is_some())
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
+        self.first.is_none()
     }
 
     /// The call at this place, which begins at 0.
     pub fn at(&self, at: usize) -> Option<Call<'_, 'a>> {
-        let (fname, end) = self.heads.get(at)?;
-        let start = at.checked_sub(1).and_then(|before| self.heads.get(before)).map_or(0, |(_, end)| *end);
+        let (fname, end) = self.head(at)?;
+        let start = at.checked_sub(1).and_then(|before| self.head(before)).map_or(0, |(_, end)| *end);
         Some(Call { fname, args: self.args.get(start..*end)? })
+    }
+
+    fn head(&self, at: usize) -> Option<&Head<'a>> {
+        match at.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(at) => self.heads.get(at),
+        }
     }
 
     /// All of them, in order.
@@ -126,11 +171,14 @@ impl fmt::Debug for Call<'_, '_> {
 }
 
 /// Reads the list of calls; a malformed entry is named by its place, which begins at 0.
-pub fn parse(list: &RawValue, calls_max: usize) -> Result<Calls<'_>, Fault> {
+pub fn parse(list: Raw<'_>, calls_max: usize) -> Result<Calls<'_>, Fault> {
+    if let Some(calls) = plain(list, calls_max) {
+        return Ok(calls);
+    }
     if !list.get().starts_with('[') {
         return Err(invalid("data is not a list of calls".to_string()));
     }
-    let mut reading = Reading { calls: Calls::lend(), calls_max, fault: None };
+    let mut reading = Reading { calls: Calls::default(), calls_max, fault: None };
     let mut deserializer = serde_json::Deserializer::from_str(list.get());
     match deserializer.deserialize_seq(&mut reading) {
         Ok(()) => Ok(reading.calls),
@@ -139,6 +187,27 @@ pub fn parse(list: &RawValue, calls_max: usize) -> Result<Calls<'_>, Fault> {
             invalid(format!("data[{at}] is not an object such as {{\"fname\": \"...\"}}"))
         })),
     }
+}
+
+/// Reads a list that is plain and in order, as nearly all are.
+fn plain(list: Raw<'_>, calls_max: usize) -> Option<Calls<'_>> {
+    let (mut calls, mut scan) = (Calls::default(), Scan::new(list.get()));
+    scan.list(|scan| {
+        let (mut fname, start) = (None, calls.args.len());
+        scan.object(|scan, key| {
+            if key == "fname" {
+                fname = Some(scan.string()?);
+                return Some(());
+            }
+            let value = scan.value()?;
+            calls.set_argument(start, key.into(), value).then_some(())
+        })?;
+        let fname = fname.filter(|name| name.len() <= FNAME_BYTES_MAX && calls.len() < calls_max)?;
+        calls.push(fname.into());
+        Some(())
+    })?;
+    scan.end()?;
+    Some(calls)
 }
 
 fn invalid(msg: String) -> Fault {
@@ -193,7 +262,7 @@ impl<'de> Visitor<'de> for Entry<'_, 'de> {
             let value: &'de RawValue = map.next_value()?;
             if key == "fname" {
                 fname = Some(value);
-            } else if !set_argument(&mut self.0.calls.args, start, key, value) {
+            } else if !self.0.calls.set_argument(start, key, value.into()) {
                 return Err(self.refuse(format!("data[{at}] has more than {ARGUMENTS_MAX} arguments")));
             }
         }
@@ -209,8 +278,7 @@ impl<'de> Visitor<'de> for Entry<'_, 'de> {
             self.0.fault = Some(Fault::new(Code::TOO_MANY_CALLS, msg));
             return Err(A::Error::custom("too many"));
         }
-        let end = self.0.calls.args.len();
-        self.0.calls.heads.push((fname, end));
+        self.0.calls.push(fname);
         Ok(())
     }
 }
@@ -221,24 +289,6 @@ impl Entry<'_, '_> {
         self.0.fault = Some(invalid(msg));
         E::custom("malformed")
     }
-}
-
-/// Sets an argument of the call whose arguments start there, over an earlier one of the same name; false when there are
-/// too many.
-fn set_argument<'a>(
-    args: &mut Vec<Argument<'a>>,
-    start: usize,
-    name: Cow<'a, str>,
-    value: &'a RawValue,
-) -> bool {
-    let own = args.get_mut(start..).unwrap_or_default();
-    let full = own.len() == ARGUMENTS_MAX;
-    match own.iter_mut().find(|(known, _)| *known == name) {
-        Some((_, earlier)) => *earlier = value,
-        None if full => return false,
-        None => args.push((name, value)),
-    }
-    true
 }
 
 /// Appends the entry of a call that went well. A value that cannot be written makes it an entry with error 100.

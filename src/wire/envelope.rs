@@ -7,7 +7,8 @@
 //! A refusal still carries the `__id__` where one was found, because a client that waits for it would wait for ever.
 //! Deliberately not here: whose session it is and what the data asks for (`call`, `handshake`).
 
-use super::json::{self, Text};
+use super::json::{self, Raw, Text};
+use super::scan::Scan;
 use crate::error::{Code, Fault};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -26,9 +27,9 @@ pub struct Message<'a> {
     /// What the peer calls itself; empty when it gave something other than a string.
     pub name: Cow<'a, str>,
     /// What it wants.
-    pub data: &'a RawValue,
+    pub data: Raw<'a>,
     /// What its answer has to carry, a string or an integer.
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Raw<'a>>,
     /// What the peer understands beyond the protocol of old.
     pub caps: Vec<Cow<'a, str>>,
 }
@@ -53,23 +54,23 @@ pub struct Refused<'a> {
     /// Why.
     pub fault: Fault,
     /// The `__id__` its answer has to carry, where one was found.
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Raw<'a>>,
 }
 
 /// The kinds of data.
 #[derive(Clone, Copy)]
 pub enum Data<'a> {
     /// A list: calls.
-    Calls(&'a RawValue),
+    Calls(Raw<'a>),
     /// The name or number of a server command.
     Command(Command),
     /// Anything else: a handshake if the session is empty.
-    Other(&'a RawValue),
+    Other(Raw<'a>),
 }
 
 impl<'a> Data<'a> {
     /// The kind of this data.
-    pub fn of(data: &'a RawValue) -> Data<'a> {
+    pub fn of(data: Raw<'a>) -> Data<'a> {
         match data.get().as_bytes().first() {
             Some(b'[') => Data::Calls(data),
             Some(b'"' | b'1'..=b'4') => Command::of(data).map_or(Data::Other(data), Data::Command),
@@ -107,7 +108,7 @@ impl Command {
     }
 
     /// The command a value names: a string in any case, or the integer itself. Booleans and fractions are none.
-    fn of(data: &RawValue) -> Option<Command> {
+    fn of(data: Raw<'_>) -> Option<Command> {
         if let Some(word) = json::text(data) {
             return Command::ALL.into_iter().find(|command| command.word().eq_ignore_ascii_case(&word));
         }
@@ -131,6 +132,9 @@ pub fn decode(body: &[u8], json_depth_max: usize) -> Result<Message<'_>, Refused
         let fault = Fault::new(Code::TOO_DEEP, format!("the JSON is nested deeper than {json_depth_max}"));
         return Err(Refused { fault, id: Root::read(text).0.id() });
     }
+    if let Some(message) = plain(text) {
+        return Ok(message);
+    }
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Refused { fault: no_object(text), id: None });
     }
@@ -140,6 +144,25 @@ pub fn decode(body: &[u8], json_depth_max: usize) -> Result<Message<'_>, Refused
         Ok(()) => root.check().map_err(|fault| Refused { fault, id }),
         Err(error) => Err(Refused { fault: Fault::new(Code::BAD_JSON, format!("not JSON: {error}")), id }),
     }
+}
+
+/// Reads a message that is plain and in order, as nearly all are.
+fn plain(text: &str) -> Option<Message<'_>> {
+    let (mut session, mut name, mut data, mut id) = (None, None, None, None);
+    let mut scan = Scan::new(text);
+    scan.object(|scan, key| {
+        match key {
+            "session" => session = Some(scan.string()?),
+            "name" => name = Some(scan.string()?),
+            "data" => data = Some(scan.value()?),
+            "__id__" => id = Some(scan.value().filter(is_id)?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    scan.end()?;
+    let (session, name) = (session?.into(), name?.into());
+    Some(Message { session, name, data: data?, id, caps: Vec::new() })
 }
 
 fn not_utf8(body: &[u8], valid_bytes: usize) -> Refused<'_> {
@@ -189,11 +212,8 @@ impl<'a> Root<'a> {
     }
 
     /// The `__id__`, if it is one that can be given back.
-    fn id(&self) -> Option<&'a RawValue> {
-        self.id.filter(|id| {
-            let sound = id.get().starts_with('"') || json::is_integer(id);
-            sound && id.get().len() <= ID_BYTES_MAX
-        })
+    fn id(&self) -> Option<Raw<'a>> {
+        self.id.map(Raw::from).filter(is_id)
     }
 
     /// Every key in its place: what is missing first, then what does not belong, then what has the wrong type.
@@ -210,8 +230,14 @@ impl<'a> Root<'a> {
             return Err(invalid(msg));
         }
         let caps = self.caps.map_or(Ok(Vec::new()), read_caps)?;
-        Ok(Message { session, name: json::text(name).unwrap_or_default(), data, id: self.id, caps })
+        let name = json::text(name).unwrap_or_default();
+        Ok(Message { session, name, data: data.into(), id: self.id.map(Raw::from), caps })
     }
+}
+
+/// Whether a value can be given back as `__id__`.
+fn is_id(id: &Raw<'_>) -> bool {
+    (id.get().starts_with('"') || json::is_integer(*id)) && id.get().len() <= ID_BYTES_MAX
 }
 
 fn missing(key: &str) -> Fault {

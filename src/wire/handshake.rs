@@ -3,7 +3,7 @@
 //! Any message with an empty session that is no command is an attempt to be let in. Its data proves who speaks: a guest
 //! by saying nothing of weight, a user by name and password. Whether the password is right is decided elsewhere.
 
-use super::json;
+use super::json::{self, Raw};
 use crate::error::{Code, Fault};
 use serde::Serialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -76,7 +76,7 @@ impl fmt::Debug for Proof<'_> {
 
 /// What the data of a message with an empty session proves. A list of calls proves nothing and is not a guest's
 /// greeting: it is refused, so that nobody believes it was carried out.
-pub fn prove(data: &RawValue, guests_allowed: bool) -> Result<Proof<'_>, Fault> {
+pub fn prove(data: Raw<'_>, guests_allowed: bool) -> Result<Proof<'_>, Fault> {
     if data.get().starts_with('[') {
         let msg = "calls need a session; hand-shake first with {} or {\"user\": ..., \"password\": ...}";
         return Err(Fault::new(Code::AUTH_REQUIRED, msg));
@@ -113,7 +113,7 @@ impl<'a> Claim<'a> {
     }
 
     /// Where guests are refused, exactly the two keys are wanted.
-    fn without_guests(self, data: &RawValue) -> Result<Proof<'a>, Fault> {
+    fn without_guests(self, data: Raw<'_>) -> Result<Proof<'a>, Fault> {
         let msg = match (self.user, self.password) {
             _ if !data.get().starts_with('{') => "an object with user and password was expected",
             (None, _) => "the key \"user\" is missing",
@@ -173,7 +173,7 @@ mod tests {
 
     /// The outcome in a few words.
     fn outcome(data: &str, guests_allowed: bool) -> String {
-        match prove(serde_json::from_str(data).unwrap(), guests_allowed) {
+        match prove(Raw::known(data), guests_allowed) {
             Ok(Proof::Guest) => "guest".to_string(),
             Ok(Proof::Password { user, password }) => format!("{user}/{password}"),
             Err(fault) => fault.code.number().to_string(),
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_password_cannot_be_printed() {
-        let data = serde_json::from_str(r#"{"user":"ada","password":"secret"}"#).unwrap();
+        let data = Raw::known(r#"{"user":"ada","password":"secret"}"#);
         assert_eq!(format!("{:?}", prove(data, true).unwrap()), "Password { user: \"ada\" }");
     }
 }

@@ -10,10 +10,41 @@ use serde::ser::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 
 /// A sentence quotes at most so many characters of what a peer sent.
 const QUOTED_CHARS_MAX: usize = 64;
+
+/// A JSON value as its text, which is known to be one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The value with this text, which was read as JSON before.
+    pub fn known(text: &'a str) -> Raw<'a> {
+        debug_assert!(serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get() == text));
+        Raw(text)
+    }
+
+    /// Its text.
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a RawValue> for Raw<'a> {
+    fn from(raw: &'a RawValue) -> Raw<'a> {
+        Raw(raw.get())
+    }
+}
+
+/// Does not show what it is: it may be a password.
+impl fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raw({} bytes)", self.0.len())
+    }
+}
 
 /// A JSON string as read: borrowed where the text has no escapes; halves of surrogate pairs become U+FFFD.
 pub struct Text<'a>(pub Cow<'a, str>);
@@ -31,7 +62,7 @@ struct TextVisitor;
 impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text<'de>;
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
@@ -45,7 +76,8 @@ impl<'de> Visitor<'de> for TextVisitor {
 }
 
 /// The string a value is; none when it is no string.
-pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub fn text<'a>(raw: impl Into<Raw<'a>>) -> Option<Cow<'a, str>> {
+    let raw = raw.into();
     let inside = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if !inside.contains('\\') {
         return Some(Cow::Borrowed(inside));
@@ -63,7 +95,7 @@ pub fn exact_text(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a value is an integer, of any size.
-pub fn is_integer(raw: &RawValue) -> bool {
+pub fn is_integer(raw: Raw<'_>) -> bool {
     let digits = raw.get().strip_prefix('-').unwrap_or(raw.get());
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -79,8 +111,14 @@ pub fn quoted(word: &str) -> String {
 /// Whether lists and objects are nested deeper than `depth_max`. Any text may be asked about; only of JSON it is exact.
 pub fn is_deeper(text: &str, depth_max: usize) -> bool {
     let bytes = text.as_bytes();
-    let opened = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    opened > depth_max && scan_depth(bytes, depth_max)
+    // A short text has no room for so many brackets, and needs not be looked at.
+    bytes.len() > depth_max && opened(bytes) > depth_max && scan_depth(bytes, depth_max)
+}
+
+/// How many brackets open, those in strings included. Counts of one byte let the compiler take many bytes at once.
+fn opened(bytes: &[u8]) -> usize {
+    let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    bytes.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(count(chunk))).sum()
 }
 
 /// The exact way, for texts with many brackets: strings are passed over.
@@ -116,7 +154,9 @@ fn string_end(bytes: &[u8], mut at: usize) -> usize {
 /// Appends a string with its quotes, in ASCII.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    if text.bytes().all(|byte| (0x20..0x80).contains(&byte) && byte != b'"' && byte != b'\\') {
+    // Looking on after the first that is not plain lets the compiler take many bytes at once.
+    let plain = |byte: u8| (0x20..0x80).contains(&byte) & (byte != b'"') & (byte != b'\\');
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         out.extend_from_slice(text.as_bytes());
     } else {
         text.chars().for_each(|c| push_char(out, c));
@@ -152,7 +192,7 @@ pub fn push_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result
 }
 
 /// Appends a value that came as text: the same text, but for characters outside ASCII, which are escaped.
-pub fn push_raw(out: &mut Vec<u8>, raw: &RawValue) {
+pub fn push_raw(out: &mut Vec<u8>, raw: Raw<'_>) {
     push_ascii(out, raw.get());
 }
 
@@ -207,10 +247,10 @@ mod tests {
     #[test]
     fn integers_of_any_size() {
         for yes in ["0", "-0", "17", "123456789012345678901234567890"] {
-            assert!(is_integer(raw(yes)), "{yes}");
+            assert!(is_integer(raw(yes).into()), "{yes}");
         }
         for no in ["1.0", "1e3", "\"1\"", "true", "null"] {
-            assert!(!is_integer(raw(no)), "{no}");
+            assert!(!is_integer(raw(no).into()), "{no}");
         }
     }
 
@@ -236,7 +276,7 @@ mod tests {
         push_value(&mut same, nasty).unwrap();
         assert_eq!(same, out);
         out.clear();
-        push_raw(&mut out, raw("{\"\u{e9}\": [1.50, \"\\u00e9\"]}"));
+        push_raw(&mut out, raw("{\"\u{e9}\": [1.50, \"\\u00e9\"]}").into());
         assert_eq!(out, br#"{"\u00e9": [1.50, "\u00e9"]}"#);
         out.clear();
         push_value(&mut out, &[raw("\"\u{e9}\"")]).unwrap();

@@ -2,6 +2,7 @@
 
 use berth::wire::answer::Envelope;
 use berth::wire::envelope::{self, Message};
+use berth::wire::json::Raw;
 use berth::wire::{self, FrameLimits, Unframer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -179,7 +180,7 @@ impl Peer {
 
 /// The envelope of an answer.
 pub fn envelope<'a>(session: &'a str, asked: &'a Asked) -> Envelope<'a> {
-    Envelope { session, name: "fake", id: asked.id.as_deref() }
+    Envelope { session, name: "fake", id: asked.id.as_deref().map(Raw::from) }
 }
 
 fn read_message(body: &[u8]) -> Asked {
@@ -188,6 +189,6 @@ fn read_message(body: &[u8]) -> Asked {
         session: session.into_owned(),
         name: name.into_owned(),
         data: serde_json::from_str(data.get()).unwrap(),
-        id: id.map(RawValue::to_owned),
+        id: id.and_then(|id| RawValue::from_string(id.get().to_owned()).ok()),
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn serve(stream: std::net::TcpStream, tell: &Sender<Value>) {
-        let say = |data: &Value, id: Option<&serde_json::value::RawValue>| {
+        let say = |data: &Value, id: Option<wire::json::Raw<'_>>| {
             let (mut text, mut frame) = (Vec::new(), Vec::new());
             Envelope { session: "f00", name: "fake", id }.push_data(&mut text, data);
             wire::encode(&text, &mut frame);

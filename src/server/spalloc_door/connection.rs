@@ -1,6 +1,6 @@
 //! One connection of the spalloc door: bytes to the talk, what it says out in one write, and its times.
 //!
-//! As at the native door one task serves a connection, and all that it waits for is polled in one place. Changes are told
+//! As at the native door one future serves a connection, and all that it waits for is polled in one place. Changes are told
 //! when everything that was said is answered and while the peer takes what it is sent; until then they coalesce.
 
 use super::super::bell::Bell;

@@ -1,6 +1,6 @@
 //! One connection of the stand door: bytes to the talk, what it says out in one write, images in and out, and its times.
 //!
-//! As at the other doors one task serves a connection, and all that it waits for is polled in one place. Files are read and written
+//! As at the other doors one future serves a connection, and all that it waits for is polled in one place. Files are read and written
 //! on threads that may wait, a piece at a time, and nothing more is read from a peer whose piece is not written yet.
 
 use super::super::bell::Bell;

@@ -175,7 +175,8 @@ impl House {
     /// What a call comes to.
     pub fn plan(&self, fname: &str, who: &str, args: &str) -> Result<Planned, Fault> {
         let args: BTreeMap<String, &RawValue> = serde_json::from_str(args).unwrap();
-        let args: Vec<_> = args.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), *value)).collect();
+        let args: Vec<_> =
+            args.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), (*value).into())).collect();
         plan(fname, &args, &self.asker(who))
     }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::error::{Code, Fault};
 use crate::wire::answer::{self, Envelope};
 use crate::wire::handshake::{self, Greeting, Versions};
+use crate::wire::json::Raw;
 use crate::wire::{Command, Data, Proof, call, envelope};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -25,7 +26,7 @@ fn message(
     write: impl Fn(&Envelope<'_>, &mut Vec<u8>),
 ) -> String {
     let mut out = Vec::new();
-    write(&Envelope { session, name, id: id.map(raw) }, &mut out);
+    write(&Envelope { session, name, id: id.map(Raw::known) }, &mut out);
     String::from_utf8(out).unwrap()
 }
 

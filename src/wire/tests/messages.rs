@@ -4,14 +4,15 @@ use crate::error::{Code, Fault};
 use crate::wire::answer::{self, Envelope};
 use crate::wire::call::{self, Call};
 use crate::wire::envelope::{self, Command, Data};
+use crate::wire::json::Raw;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 const DEPTH: usize = 128;
 
-fn raw(text: &str) -> &RawValue {
-    serde_json::from_str(text).unwrap()
+fn raw(text: &str) -> Raw<'_> {
+    serde_json::from_str::<&RawValue>(text).unwrap().into()
 }
 
 /// The number and sentence of a refusal, and the id it carries.
