@@ -234,7 +234,11 @@ fn a_long_and_busy_life_repeats_and_leaves_nothing() {
     for word in ["obeyed", "simulated fault", "overtaken", "Silent", "Stale", "Busy"] {
         assert!(told.contains(word), "no {word}");
     }
-    assert!(boards.under_way.is_empty() && boards.due.is_empty() && boards.news.is_empty());
+    assert!(
+        boards.touched.iter().all(|board| board.under_way.is_none())
+            && boards.due.is_empty()
+            && boards.news.is_empty()
+    );
     assert!(boards.asked.is_empty() && boards.asked_at.is_empty());
-    assert_eq!((boards.wake_at(), boards.states.len()), (None, 50));
+    assert_eq!((boards.wake_at(), boards.touched.len()), (None, 50));
 }
