@@ -189,8 +189,7 @@ impl Watchers {
 
     fn readable(&self, within: Duration) -> Result<Vec<usize>, Box<dyn Error>> {
         let mut events = Vec::with_capacity(256);
-        let within =
-            Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+        let within = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
         epoll::wait(&self.ear, rustix::buffer::spare_capacity(&mut events), Some(&within))?;
         Ok(events.iter().map(|event| event.data.u64() as usize).collect())
     }

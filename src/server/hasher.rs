@@ -107,19 +107,32 @@ impl Hasher {
 
 /// Starts one thread and its spare one, which work until the queue is closed.
 fn start(number: usize, work: Receiver<Work>) -> io::Result<JoinHandle<()>> {
-    let mut spare = Spare::start(number)?;
+    let mut pair = Pair { spare: Spare::start(number)?, memory: None };
     thread::Builder::new().name(format!("hasher-{number}")).spawn(move || {
         step_back();
-        let mut memory = None;
         while let Ok(work) = work.recv_blocking() {
             // A fault in one hash fails that log-in; it must not end the thread and with it all that follow. The memory
             // is overwritten by the next hash in any case.
-            let compute = |sum: &Arc<Sum>| {
-                spare.compute(sum).unwrap_or_else(|| sum.compute(memory.get_or_insert_default()))
-            };
-            panic::catch_unwind(AssertUnwindSafe(|| work.finish(compute))).ok();
+            panic::catch_unwind(AssertUnwindSafe(|| work.finish(|sum| pair.compute(sum)))).ok();
         }
     })
+}
+
+/// What one of the threads computes with.
+struct Pair {
+    /// Who computes as a rule.
+    spare: Spare,
+    /// What this thread computes in when it has to; allocated the first time.
+    memory: Option<Memory>,
+}
+
+impl Pair {
+    fn compute(&mut self, sum: &Arc<Sum>) -> Option<Phc> {
+        match self.spare.compute(sum) {
+            Some(result) => result,
+            None => sum.compute(self.memory.get_or_insert_default()),
+        }
+    }
 }
 
 /// Lowers the priority of this thread. On Linux the call that is named after processes acts on one thread; elsewhere it
@@ -238,6 +251,22 @@ mod tests {
         }
         assert_eq!(patient.now_or_never(), Some(Ok(true)));
         assert!(started.elapsed().as_secs() < 5, "the five are not computed");
+    }
+
+    #[test]
+    fn where_there_is_no_time_to_spare_log_ins_go_on() {
+        let mut pair = Pair { spare: Spare::gone(), memory: None };
+        let sum = |text| Arc::new(Sum::new(password(text), quick()));
+        assert_eq!(pair.compute(&sum("password")), Some(quick()));
+        assert_ne!(pair.compute(&sum("passwort")), Some(quick()));
+    }
+
+    #[test]
+    fn what_costs_more_is_waited_for_longer() {
+        let patience = |like: Phc| Sum::new(password("password"), like).patience();
+        assert_eq!((patience(quick()), patience(Phc::dummy())), (PATIENCE, PATIENCE));
+        let large = QUICK.replace("m=256,t=2", "m=77824,t=4").parse().unwrap();
+        assert_eq!(patience(large), PATIENCE * 8);
     }
 
     #[test]

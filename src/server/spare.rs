@@ -40,6 +40,13 @@ impl Spare {
         Ok(Spare { sums, came, is_late: false })
     }
 
+    /// One whose thread has ended.
+    #[cfg(test)]
+    pub fn gone() -> Spare {
+        let ((sums, _), (_, came)) = (channel(), channel());
+        Spare { sums, came, is_late: false }
+    }
+
     /// Has something computed, if there is time to spare for it; none if there is not, or if it cannot be computed at all.
     pub fn compute(&mut self, sum: &Arc<Sum>) -> Option<Option<Phc>> {
         self.compute_within(sum, sum.patience())
@@ -133,9 +140,7 @@ mod tests {
 
     #[test]
     fn one_that_is_gone_is_done_without() {
-        let ((sums, _), (_, came)) = (channel(), channel());
-        let mut spare = Spare { sums, came, is_late: false };
-        assert!(spare.compute_within(&sum("password"), LONG).is_none());
+        assert!(Spare::gone().compute_within(&sum("password"), LONG).is_none());
     }
 
     #[cfg(target_os = "linux")]
