@@ -386,14 +386,20 @@ impl<K: Ord + Clone> Topic<K> {
     /// What a watcher has to hear, and how much was lost.
     fn take(&mut self, watcher: WatcherId) -> (Vec<K>, u64) {
         let Some(register) = self.registers.get_mut(&watcher) else { return (Vec::new(), 0) };
-        let mut pending = std::mem::take(&mut register.pending);
-        let mut lost = 0;
-        if register.watch == Watch::All {
-            lost = self.lately.forgotten.saturating_sub(register.heard);
-            pending.extend(self.lately.since(register.heard).cloned());
-            register.heard = self.lately.number;
+        let pending = std::mem::take(&mut register.pending);
+        if register.watch != Watch::All {
+            return (pending.into_iter().collect(), 0);
         }
-        (pending.into_iter().collect(), lost)
+        let lost = self.lately.forgotten.saturating_sub(register.heard);
+        // Most who watch all never named anything, and hear of one or two changes: no set is made for these.
+        let mut keys: Vec<K> = pending.into_iter().collect();
+        if register.heard < self.lately.number {
+            keys.extend(self.lately.since(register.heard).cloned());
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        register.heard = self.lately.number;
+        (keys, lost)
     }
 }
 

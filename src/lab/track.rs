@@ -47,6 +47,10 @@ pub struct Track {
     hold: Option<Held>,
     /// Somebody was not tried because somebody else has lost patience.
     turned_away: bool,
+    /// When the first of those that did not fit was queued, or before: until patience is over for that one it is for nobody.
+    oldest: Option<Moment>,
+    /// One of them keeps boards from others.
+    has_claims: bool,
 }
 
 /// A job that did not fit.
@@ -229,7 +233,8 @@ impl Track {
         let machine = &lab.machines[number];
         let over_by = lease_ms.map(|ms| lab.now.plus_ms(ms).plus_ms(return_ms_max(machine)));
         let held = self.hold.as_ref().filter(|held| held.place < place && !ends_before(over_by, held.until));
-        let claimed = self.blocked.range(..place).filter_map(|(_, blocked)| match &blocked.claim {
+        let claiming = self.has_claims.then(|| self.blocked.range(..place)).into_iter().flatten();
+        let claimed = claiming.filter_map(|(_, blocked)| match &blocked.claim {
             Some(Claim::Boards(boards)) => Some(boards),
             _ => None,
         });
@@ -256,7 +261,9 @@ impl Track {
             let known = |at: &Place| Some((*at, self.heads.get(at)?.clone()));
             let heads = self.blocked.keys().filter_map(known).collect();
             let (blocked, hold) = (self.blocked.clone(), self.hold.clone());
-            return Track { heads, blocked, hold, ..Track::default() }.unless_full(place);
+            let (oldest, has_claims) = (self.oldest, self.has_claims);
+            let sketch = Track { heads, blocked, hold, oldest, has_claims, ..Track::default() };
+            return sketch.unless_full(place);
         }
         let machine = &lab.machines[number];
         let offered = self.heads.range(..place).filter(|(_, demand)| demand.is_offered(machine));
@@ -290,12 +297,18 @@ impl Track {
 
     /// Whether those in front of a place that have lost patience leave anything for it.
     fn let_past(&mut self, place: Place, number: usize, lab: &Surroundings<'_>) -> bool {
-        let impatient = |blocked: &Blocked| lab.now.ms_since(blocked.created) >= lab.patience_ms;
+        let is_over = |created| lab.now.ms_since(created) >= lab.patience_ms;
+        if !self.oldest.is_some_and(is_over) {
+            return true;
+        }
+        let impatient = |blocked: &Blocked| is_over(blocked.created);
         for (at, blocked) in self.blocked.range_mut(..place).filter(|(_, blocked)| impatient(blocked)) {
             let demand = self.heads.get(at);
             let claim = blocked.claim.get_or_insert_with(|| Claim::of(demand, number, lab));
-            if matches!(claim, Claim::Machine) {
-                return false;
+            match claim {
+                Claim::Machine => return false,
+                Claim::Boards(_) => self.has_claims = true,
+                Claim::Nothing => {}
             }
         }
         true
@@ -326,6 +339,7 @@ impl Track {
             return;
         }
         self.blocked.insert(place, Blocked { created, hopeless: false, claim: None });
+        self.oldest = Some(self.oldest.map_or(created, |oldest| oldest.min(created)));
         if self.blocked.len() > CLASSES_BLOCKED_MAX {
             self.blocked.pop_last();
             self.tried = self.blocked.last_key_value().map(|(last, _)| *last);

@@ -2,22 +2,34 @@
 //!
 //! A hash takes 13 ms of pure work in 19 MiB. On the executor's threads it would hold up every connection, and
 //! with a thread per log-in a few hundred of them would need gigabytes. Here are as many threads as half the cores, each
-//! with its memory allocated once, at a lower priority, behind one bounded queue; when it is full the answer is
-//! "busy" at once. Deliberately not here: who may try how often (`user::lockout`).
+//! with its memory allocated once, behind one bounded queue; when it is full the answer is "busy" at once.
+//!
+//! Each of them has a spare thread (`spare`) that computes only while nobody else wants the processor, which is how log-ins are
+//! checked as a rule: whoever else has something to do has the processor at once. A thread that merely steps back
+//! keeps it for some milliseconds now and then, and with it all others. Where nothing is to spare the spare thread is not
+//! waited for (`Sum::patience`): then the first one computes, at a lower priority, with memory of its own, so that log-ins go on
+//! as quickly as that allows while all processors are busy. Deliberately not here: who may try how often (`user::lockout`).
 
+use super::spare::Spare;
 use crate::error::{Code, Fault};
 use crate::user::password::{self, Memory, Password, Phc};
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Log-ins that may wait, unless the configuration says otherwise: about half a second's work for one thread.
 pub const LOGINS_WAITING_MAX: usize = 64;
 
-/// How much the threads yield to others: they compute for as long as a flood lasts, while all else here is short.
+/// For how long a spare thread is waited for, for a hash of the present cost: some twenty times what it takes on an idle
+/// processor.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How much the threads yield to others when they compute themselves.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
@@ -42,9 +54,16 @@ pub struct Hasher {
 /// What a thread is asked to do, and where the result goes.
 enum Work {
     /// Is this the password?
-    Verify(Password, Phc, oneshot::Sender<bool>),
+    Verify(Arc<Sum>, oneshot::Sender<bool>),
     /// What is kept of this password?
-    Hash(Password, [u8; 16], oneshot::Sender<Phc>),
+    Hash(Arc<Sum>, oneshot::Sender<Phc>),
+}
+
+/// What is to be computed.
+pub struct Sum {
+    password: Password,
+    /// The hash it is checked against; one that is made newly has the costs and the salt of this.
+    like: Phc,
 }
 
 impl Hasher {
@@ -59,7 +78,7 @@ impl Hasher {
     /// Whether this is the password of which `kept` was made.
     pub async fn verify(&self, password: Password, kept: Phc) -> Result<bool, Busy> {
         let (result, arrival) = oneshot::channel();
-        self.enqueue(Work::Verify(password, kept, result))?;
+        self.enqueue(Work::Verify(Arc::new(Sum::new(password, kept)), result))?;
         arrival.await.map_err(|_| Busy)
     }
 
@@ -67,7 +86,8 @@ impl Hasher {
     pub async fn hash(&self, password: Password) -> Result<Phc, Busy> {
         let (result, arrival) = oneshot::channel();
         // 122 of the bits are random; a salt has only to be different each time.
-        self.enqueue(Work::Hash(password, Uuid::new_v4().into_bytes(), result))?;
+        let like = Phc::salted(Uuid::new_v4().into_bytes());
+        self.enqueue(Work::Hash(Arc::new(Sum::new(password, like)), result))?;
         arrival.await.map_err(|_| Busy)
     }
 
@@ -85,17 +105,34 @@ impl Hasher {
     }
 }
 
-/// Starts one thread, which works until the queue is closed.
+/// Starts one thread and its spare one, which work until the queue is closed.
 fn start(number: usize, work: Receiver<Work>) -> io::Result<JoinHandle<()>> {
+    let mut pair = Pair { spare: Spare::start(number)?, memory: None };
     thread::Builder::new().name(format!("hasher-{number}")).spawn(move || {
         step_back();
-        let mut memory = Memory::new();
         while let Ok(work) = work.recv_blocking() {
             // A fault in one hash fails that log-in; it must not end the thread and with it all that follow. The memory
             // is overwritten by the next hash in any case.
-            panic::catch_unwind(AssertUnwindSafe(|| work.finish(&mut memory))).ok();
+            panic::catch_unwind(AssertUnwindSafe(|| work.finish(|sum| pair.compute(sum)))).ok();
         }
     })
+}
+
+/// What one of the threads computes with.
+struct Pair {
+    /// Who computes as a rule.
+    spare: Spare,
+    /// What this thread computes in when it has to; allocated the first time.
+    memory: Option<Memory>,
+}
+
+impl Pair {
+    fn compute(&mut self, sum: &Arc<Sum>) -> Option<Phc> {
+        match self.spare.compute(sum) {
+            Some(result) => result,
+            None => sum.compute(self.memory.get_or_insert_default()),
+        }
+    }
 }
 
 /// Lowers the priority of this thread. On Linux the call that is named after processes acts on one thread; elsewhere it
@@ -107,19 +144,38 @@ fn step_back() {
 
 impl Work {
     /// Does the work, unless whoever asked has gone away: then it costs nothing.
-    fn finish(self, memory: &mut Memory) {
+    fn finish(self, compute: impl FnOnce(&Arc<Sum>) -> Option<Phc>) {
         match self {
-            Work::Verify(password, kept, result) => {
+            Work::Verify(sum, result) => {
                 if !result.is_canceled() {
-                    result.send(password::verify(&password, &kept, memory)).ok();
+                    result.send(compute(&sum).is_some_and(|made| made == sum.like)).ok();
                 }
             }
-            Work::Hash(password, salt, result) => {
-                if !result.is_canceled() {
-                    result.send(password::hash(&password, salt, memory)).ok();
+            Work::Hash(sum, result) => {
+                if !result.is_canceled()
+                    && let Some(made) = compute(&sum)
+                {
+                    result.send(made).ok();
                 }
             }
         }
+    }
+}
+
+impl Sum {
+    /// The hash of a password, made as another one was.
+    pub fn new(password: Password, like: Phc) -> Sum {
+        Sum { password, like }
+    }
+
+    /// What is kept of the password, made as the hash it is checked against was; none if that cannot be computed.
+    pub fn compute(&self, memory: &mut Memory) -> Option<Phc> {
+        password::hash_like(&self.password, &self.like, memory)
+    }
+
+    /// For how long a spare thread is waited for.
+    pub fn patience(&self) -> Duration {
+        PATIENCE.mul_f64(self.like.cost_ratio().max(1.0))
     }
 }
 
@@ -173,7 +229,7 @@ mod tests {
         assert_eq!(Fault::from(Busy).code, Code::LOGIN_BUSY);
 
         let mut memory = Memory::new();
-        work.try_recv().unwrap().finish(&mut memory);
+        work.try_recv().unwrap().finish(|sum| sum.compute(&mut memory));
         assert_eq!(waiting.remove(0).now_or_never(), Some(Ok(true)));
         assert_eq!(hasher.verify(password("password"), quick()).now_or_never(), None);
     }
@@ -191,10 +247,26 @@ mod tests {
         let mut memory = Memory::new();
         let started = std::time::Instant::now();
         while let Ok(work) = work.try_recv() {
-            work.finish(&mut memory);
+            work.finish(|sum| sum.compute(&mut memory));
         }
         assert_eq!(patient.now_or_never(), Some(Ok(true)));
         assert!(started.elapsed().as_secs() < 5, "the five are not computed");
+    }
+
+    #[test]
+    fn where_there_is_no_time_to_spare_log_ins_go_on() {
+        let mut pair = Pair { spare: Spare::gone(), memory: None };
+        let sum = |text| Arc::new(Sum::new(password(text), quick()));
+        assert_eq!(pair.compute(&sum("password")), Some(quick()));
+        assert_ne!(pair.compute(&sum("passwort")), Some(quick()));
+    }
+
+    #[test]
+    fn what_costs_more_is_waited_for_longer() {
+        let patience = |like: Phc| Sum::new(password("password"), like).patience();
+        assert_eq!((patience(quick()), patience(Phc::dummy())), (PATIENCE, PATIENCE));
+        let large = QUICK.replace("m=256,t=2", "m=77824,t=4").parse().unwrap();
+        assert_eq!(patience(large), PATIENCE * 8);
     }
 
     #[test]

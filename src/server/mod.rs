@@ -79,6 +79,7 @@ mod reload;
 mod signs;
 mod sockets;
 mod spalloc_door;
+mod spare;
 mod stand_door;
 mod supervisor;
 mod tally;

@@ -91,7 +91,18 @@ impl Phc {
     /// A hash of the present cost that no password is known for: checking an attempt against it takes as long as
     /// checking one for a real user, so the time of an answer does not tell who exists.
     pub fn dummy() -> Phc {
-        Phc { params: cost(), salt: salt_of(&[0; 16]), hash: output_of(&[0; HASH_BYTES]) }
+        Phc::salted([0; 16])
+    }
+
+    /// The same with a salt: what `hash_like` makes a new hash like.
+    pub fn salted(salt: [u8; 16]) -> Phc {
+        Phc { params: cost(), salt: salt_of(&salt), hash: output_of(&[0; HASH_BYTES]) }
+    }
+
+    /// How many times as long as one of the present cost it takes to be checked, about.
+    pub fn cost_ratio(&self) -> f64 {
+        let blocks = |m: u32, t: u32| f64::from(m) * f64::from(t);
+        blocks(self.params.m_cost(), self.params.t_cost()) / blocks(MEMORY_KIB, PASSES)
     }
 }
 
@@ -130,16 +141,19 @@ impl fmt::Debug for Phc {
 
 /// Makes what is kept of a new password. Takes about 13 ms.
 pub fn hash(password: &Password, salt: [u8; 16], memory: &mut Memory) -> Phc {
-    let (params, salt) = (cost(), salt_of(&salt));
-    let hash = output(password, &params, &salt, HASH_BYTES, memory)
-        .expect("the present cost is within the library's limits");
-    Phc { params, salt, hash }
+    hash_like(password, &Phc::salted(salt), memory).expect("the present cost is within the library's limits")
+}
+
+/// The hash of a password with costs, salt and length of another, and so that very one if the password is the same; none if it
+/// cannot be computed. Takes as long as those costs say.
+pub fn hash_like(password: &Password, like: &Phc, memory: &mut Memory) -> Option<Phc> {
+    let hash = output(password, &like.params, &like.salt, like.hash.len(), memory)?;
+    Some(Phc { params: like.params.clone(), salt: like.salt, hash })
 }
 
 /// Whether this is the password of which `kept` was made. Takes as long as the costs in `kept` say.
 pub fn verify(password: &Password, kept: &Phc, memory: &mut Memory) -> bool {
-    let hash = output(password, &kept.params, &kept.salt, kept.hash.len(), memory);
-    hash.is_some_and(|hash| hash == kept.hash)
+    hash_like(password, kept, memory).is_some_and(|made| made == *kept)
 }
 
 /// The hash of a password under these costs. A hash that needs more than the given memory, which only an imported one
