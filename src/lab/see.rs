@@ -125,6 +125,7 @@ impl Lab {
         let by_configuration = (board.state == BoardState::Dead).then(|| DEAD_BY_CONFIGURATION.into());
         BoardView {
             machine: machine.spec.name.clone(),
+            index,
             name: machine.spec.board_name(index),
             state: board.state,
             since: board.since,

@@ -309,6 +309,8 @@ pub struct MachineView {
 pub struct BoardView {
     /// Its machine.
     pub machine: MachineName,
+    /// Its number there.
+    pub index: BoardIndex,
     /// Its name there.
     pub name: BoardName,
     /// Its state.

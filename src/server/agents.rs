@@ -84,7 +84,7 @@ impl agent::Lab for KeptLab {
 
     fn report(&self, report: Report) {
         if let Report::Outcome(outcome) = &report {
-            self.book.note_outcome(self.clock.now(), &self.spec(), outcome);
+            self.book.note_outcome(self.clock.now(), outcome);
         }
         // Whoever took reports to the desk is gone only when the desk is.
         self.reports.try_send(report).ok();

@@ -103,6 +103,10 @@ impl Hardware {
     ) -> Controller {
         let Controller { config, debts, handle } = old;
         let same_boards = config.spec.same_boards(&machine.spec);
+        if !same_boards {
+            // Its boards have other numbers now. What the old ones come to yet is nobody's.
+            self.book.retain(|name| *name != machine.spec.name);
+        }
         let orders = if same_boards { debts.retire() } else { Vec::new() };
         let open = inside.open.get_or_insert_with(|| async_channel::bounded(1)).0.clone();
         let clock = self.clock.clone();
@@ -126,14 +130,14 @@ impl Hardware {
     fn start(&self, machine: &MachineConfig, after: impl Future<Output = ()> + Send + 'static) -> Controller {
         let debts: Arc<Debts> = Arc::default();
         let (counter, owed) = (self.counter.clone(), debts.clone());
-        let (book, clock, known) = (self.book.clone(), self.clock.clone(), machine.spec.clone());
+        let (book, clock) = (self.book.clone(), self.clock.clone());
         if let ControllerSettings::Agent(settings) = &machine.controller {
             // Agents owe nothing: whoever is there must come to the next hub, and puts boards to rest on the way.
             let handle = agents::start(&machine.spec, settings.clone(), counter, clock, book);
             return Controller { config: machine.clone(), debts, handle };
         }
         let tell = move |outcome| {
-            book.note_outcome(clock.now(), &known, &outcome);
+            book.note_outcome(clock.now(), &outcome);
             // A desk that has closed is told again after the next start.
             let _ = counter.tell(News::Outcome(outcome));
         };
@@ -181,19 +185,14 @@ impl Hardware {
     /// Asks a board something and waits for what it says.
     pub async fn consult(&self, at: Consultation, what: Consult) -> Result<Reading, ControllerError> {
         let (answer, answered) = oneshot::channel();
-        let board = {
-            let inside = self.inside();
-            let Some(Controller { config, handle, .. }) = inside.machines.get(&at.board.machine) else {
-                return Err(ControllerError::Silent);
-            };
-            handle.give(Task::Consult { at: at.clone(), what: what.clone(), answer });
-            config.spec.clone()
-        };
-        // Boards may have joined since.
-        let now = self.counter.see(|lab| lab.spec_of_machine(&at.board.machine).cloned());
-        let board = now.unwrap_or(board).board_name(at.board.board);
+        match self.inside().machines.get(&at.board.machine) {
+            Some(Controller { handle, .. }) => {
+                handle.give(Task::Consult { at: at.clone(), what: what.clone(), answer });
+            }
+            None => return Err(ControllerError::Silent),
+        }
         let said = answered.await.unwrap_or(Err(ControllerError::Silent));
-        self.book.note_consult(self.clock.now(), board, &at, &what, &said);
+        self.book.note_consult(self.clock.now(), &at, &what, &said);
         said
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::board::{BOARD_NAME_CHARS_MAX, BoardState};
 use crate::lab::command::{Command, Consult};
-use crate::lab::fact::Mark;
+use crate::lab::fact::{BoardRef, Mark};
 use crate::lab::job::JOB_TEXT_BYTES_MAX;
 use crate::lab::machine::Physical;
 use crate::lab::view::{BoardAddress, BoardFilter, Query, View};
@@ -110,7 +110,8 @@ pub static FUNCTIONS: &[Function] = &[
         plan: |args, _| Ok(Plan::Ask(Ask::Query(Query::Board(address(args)?)))),
         answer: |outcome, asker, out| match outcome {
             Outcome::Reply(Reply::Seen(View::Board(board))) => {
-                let record = asker.door.book.record(&board.machine, &board.name);
+                let record =
+                    asker.door.book.record(&BoardRef { machine: board.machine.clone(), board: board.index });
                 shape::write(out, &shape::machine::BoardWithReadings { board, record: &record })
             }
             _ => Err(shape::unexpected()),

@@ -9,9 +9,9 @@ use crate::error::Fault;
 use crate::lab::Reach;
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command, Consult};
-use crate::lab::fact::{JobId, MachineName, OrderId};
+use crate::lab::fact::{BoardRef, JobId, MachineName, OrderId};
 use crate::lab::job::JobState;
-use crate::lab::view::{BoardAddress, BoardName, Query};
+use crate::lab::view::{BoardAddress, Query};
 use crate::session::{Session, SessionId};
 use crate::user::password::Password;
 use crate::user::{Phc, Role, UserName};
@@ -355,7 +355,7 @@ pub struct ChannelView {
 /// What a server knows of its boards beside the lab: no facts, and gone with the server.
 pub trait BoardBook: fmt::Debug + Sync {
     /// What it knows of a board.
-    fn record(&self, machine: &MachineName, board: &BoardName) -> BoardRecord;
+    fn record(&self, board: &BoardRef) -> BoardRecord;
 }
 
 /// What is known of a board beside the lab.

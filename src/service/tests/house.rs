@@ -5,9 +5,9 @@ use crate::clock::Moment;
 use crate::error::{Code, Fault};
 use crate::lab::ask::{Ask, Reply};
 use crate::lab::command::{Caller, Command, Consult};
-use crate::lab::fact::{Fact, JobId, MachineName, OrderId, SessionEnd, SessionKey};
+use crate::lab::fact::{BoardRef, Fact, JobId, OrderId, SessionEnd, SessionKey};
 use crate::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
-use crate::lab::view::{BoardAddress, BoardName, Query, View};
+use crate::lab::view::{BoardAddress, Query, View};
 use crate::lab::{Lab, Options, Reach};
 use crate::service::plan::{
     AgentUse, BoardBook, BoardRecord, ChannelUse, ChannelView, Heard, JournalCounts, PowerResult,
@@ -327,8 +327,9 @@ impl Workforce for Two {
 struct Switched;
 
 impl BoardBook for Switched {
-    fn record(&self, _: &MachineName, board: &BoardName) -> BoardRecord {
-        if !matches!(board, BoardName::Triad(Triad { x: 0, .. })) {
+    fn record(&self, board: &BoardRef) -> BoardRecord {
+        // Two triads of three boards have x 0.
+        if board.board.0 >= 6 {
             return BoardRecord::default();
         }
         let Heard::Sensors(values) = heard(Consult::ReadSensors) else { unreachable!() };
