@@ -166,8 +166,12 @@ impl Codes {
     fn fixed() -> Option<Codes> {
         let mut codes = Codes::new();
         for symbol in 0..LITERALS_MAX {
-            let bits = if symbol < 144 || symbol >= 280 { 8 } else { 9 };
-            codes.literals.push(symbol, if (256..280).contains(&symbol) { 7 } else { bits })?;
+            let bits = match symbol {
+                144..256 => 9,
+                256..280 => 7,
+                _ => 8,
+            };
+            codes.literals.push(symbol, bits)?;
         }
         (0..32).try_for_each(|symbol| codes.distances.push(symbol, 5))?;
         codes.make()?;
