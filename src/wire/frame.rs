@@ -8,10 +8,14 @@
 //! ```
 //!
 //! gzip knows its own end, so the marker is looked for only where a member has ended: the same five bytes inside a name,
-//! deflate data or a checksum are what they are. Every byte is inflated once, nothing is scanned twice, and a limit
+//! deflate data or a checksum are what they are. But for the beginning of a frame, which may be
+//! tried in one go first, every byte is inflated once, nothing is scanned twice, and a limit
 //! stops a frame before its bytes are stored. What goes wrong where the structure is known (not gzip, checksum, length,
 //! junk) is refused at once and the bytes up to the next marker are skipped. What goes wrong inside deflate data says
 //! nothing about what follows: there only a peer that falls silent right after a marker shows where its frame ended.
+//!
+//! Two ways around the steps are there for speed alone: `feed_stored` and `feed_short` take what is short, whole and sound, and
+//! come to what the steps would come to.
 //!
 //! Deliberately not here: time. The connection asks `mid_frame` and `stalled_at_marker` and looks at a clock itself.
 
