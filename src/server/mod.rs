@@ -4,8 +4,8 @@
 //!
 //! 1. `listener::listen` accepts a socket, which `sockets` watches; `connection::Connection`, which `sockets` polls as well where
 //!    one thread serves all, greets and reads into a buffer that all connections of its thread share.
-//! 2. `wire::frame::Unframer::feed` inflates as bytes come and hands over one frame when the gzip stream has
-//!    ended and `<EOF>` follows.
+//! 2. `wire::frame::Unframer::feed` inflates as bytes come (short messages that are whole at once, `wire::inflate`) and hands
+//!    over one frame when the gzip stream has ended and `<EOF>` follows.
 //! 3. `conversation::Conversation::handle` decodes the envelope (`wire::envelope`; `wire::scan` where it is plain), finds the session in the
 //!    table of `session`, and reads the list of calls (`wire::call`).
 //! 4. `service::plan` turns each call into a plan: something known at once, an ask of the lab, or something

@@ -2,7 +2,7 @@
 //!
 //! A frame is a gzip stream of JSON text and the marker `<EOF>`; the text is an envelope with `session`, `name` and
 //! `data`; the data is a handshake, a command's name or a list of calls. Reading order, from the bytes up:
-//! `marker`, `gzip`, `frame` and `frame_error` (bytes in), `encode` (bytes out), `json` (pieces of text), `scan` (plain JSON, read at once), `envelope` (what came), `call` (what
+//! `marker`, `gzip`, `inflate` (short messages at once), `frame` and `frame_error` (bytes in), `encode` (bytes out), `json` (pieces of text), `scan` (plain JSON, read at once), `envelope` (what came), `call` (what
 //! is called), `handshake` (who speaks), `answer` (what goes out, and how a client reads it).
 //!
 //! Servers and clients use the same code: both ends unframe and encode, and an envelope is the same both ways.
@@ -17,6 +17,7 @@ pub mod frame;
 pub mod frame_error;
 mod gzip;
 pub mod handshake;
+mod inflate;
 pub mod json;
 pub mod marker;
 mod scan;

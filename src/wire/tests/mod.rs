@@ -4,6 +4,7 @@ mod golden;
 mod hostile;
 mod messages;
 mod packed;
+mod short;
 mod vectors;
 
 use super::encode::encode;
