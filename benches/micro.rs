@@ -9,10 +9,9 @@ use berth::journal::{EmbeddedJournal, Journal};
 use berth::lab::ask::{Ask, Reply};
 use berth::lab::command::{Caller, Command};
 use berth::lab::effect::Effect;
-use berth::lab::fact::{Event, Fact, JobId, MachineName};
+use berth::lab::fact::{BoardRef, Event, Fact, JobId};
 use berth::lab::job::{JobSpec, Want};
 use berth::lab::machine::{MachineSpec, PlaceRule, Places, Shape, TriadsSpec};
-use berth::lab::view::BoardName;
 use berth::lab::{Lab, Options};
 use berth::service::plan::{
     Asker, BoardBook, BoardRecord, Door, JournalCounts, Outcome, Plan, WorkerCounts, Workforce,
@@ -303,7 +302,7 @@ fn torus(side: u32) -> MachineSpec {
 struct Bare;
 
 impl BoardBook for Bare {
-    fn record(&self, _machine: &MachineName, _board: &BoardName) -> BoardRecord {
+    fn record(&self, _board: &BoardRef) -> BoardRecord {
         BoardRecord::default()
     }
 }

@@ -21,6 +21,11 @@ const QUOTED_CHARS_MAX: usize = 64;
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
+    /// The value with this text, which has just been read.
+    pub(super) fn read(text: &'a str) -> Raw<'a> {
+        Raw(text)
+    }
+
     /// The value with this text, which was read as JSON before.
     pub fn known(text: &'a str) -> Raw<'a> {
         debug_assert!(serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get() == text));

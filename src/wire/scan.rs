@@ -99,7 +99,7 @@ impl<'a> Scan<'a> {
         self.peek()?;
         let start = self.at;
         self.pass(DEPTH_MAX)?;
-        self.text.get(start..self.at).map(Raw::known)
+        self.text.get(start..self.at).map(Raw::read)
     }
 
     /// Passes over a value in which so many brackets may be nested.
