@@ -327,6 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_boards_is_forgotten_when_they_have_other_numbers() {
+        use crate::service::plan::BoardBook;
+        let bench = Bench::new(3, 0);
+        bench.clean(1, &[0, 2]);
+        assert_eq!(bench.obeyed(), (id(1), 2));
+        let board = BoardRef { machine: "m".into(), board: BoardIndex(2) };
+        let knows = || bench.hardware.book.record(&board).power.is_some();
+        assert!(knows());
+        bench.hardware.configure(&machine(3, 10));
+        assert!(knows(), "they are the same boards");
+        bench.hardware.configure(&machine(4, 10));
+        assert!(!knows());
+    }
+
+    #[test]
     fn a_controller_with_other_settings_takes_over_what_is_owed_and_the_old_one_is_not_heard() {
         let bench = Bench::new(3, 1_000);
         bench.clean(1, &[0, 1]);
